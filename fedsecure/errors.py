@@ -8,6 +8,11 @@ raised inside the process that owns the update).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "BudgetError",
     "CheaterDetected",
@@ -17,7 +22,11 @@ __all__ = [
     "LocalProtocolError",
     "RemoteProtocolError",
     "ThresholdError",
+    "list_problems",
 ]
+
+# More than this in one message hides the first ones.
+_SHOWN_PROBLEMS = 5
 
 
 class FedSecureError(Exception):
@@ -56,3 +65,17 @@ class BudgetError(FedSecureError):
 
 class CryptoError(FedSecureError):
     """A cryptographic primitive refused its input: bad share, bad point, failed authentication."""
+
+
+def list_problems(headline: str, problems: Sequence[str], remedy: str) -> str:
+    """Returns one message for all problems of one kind, so that a caller mends them in one go.
+
+    Args:
+        headline: What was refused, for example `"this update cannot be encoded"`.
+        problems: One clause per offending place; at least one.
+        remedy: What the caller can do about it.
+    """
+    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+    hidden = len(problems) - _SHOWN_PROBLEMS
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    return f"{headline}: {shown}{more}. {remedy}"
