@@ -1,9 +1,9 @@
 """Every error that fedsecure raises on purpose.
 
-All of them descend from `FedSecureError`, so one `except` clause catches whatever the package refuses.
-A message says what was wrong, where, and what to do about it; it never contains a key, a seed, a share
-or the values of an update (the one exception is the largest magnitude in an `EncodingError`, which is
-raised inside the process that owns the update).
+All of them descend from `FedSecureError`, so one `except` clause catches whatever the package
+refuses. A message says what was wrong, where, and what to do about it; it never contains a key, a
+seed, a share or the values of an update (the one exception is the largest magnitude in an
+`EncodingError`, which is raised inside the process that owns the update).
 """
 
 from __future__ import annotations
