@@ -1,0 +1,75 @@
+// Bindings of Shamir's secret sharing.
+
+#include "bindings.hpp"
+#include "shamir.hpp"
+
+namespace fedsecure::bindings {
+namespace {
+
+span<const std::uint32_t> points(const py::array& xs) {
+  check_layout(xs, "xs", 1);
+  if (!holds<std::uint32_t>(xs)) refuse_dtype(xs, "xs", "uint32");
+  return input<std::uint32_t>(xs);
+}
+
+void check_bytes(const py::array& array, const char* name, py::ssize_t ndim, std::size_t last) {
+  check_layout(array, name, ndim);
+  if (!holds<std::uint8_t>(array)) refuse_dtype(array, name, "uint8");
+  if (array.shape(ndim - 1) != static_cast<py::ssize_t>(last))
+    throw py::value_error(std::string(name) + " must have " + std::to_string(last) +
+                          " bytes in its last dimension, got " +
+                          std::to_string(array.shape(ndim - 1)));
+}
+
+py::array py_split(const py::array& secrets, py::handle threshold, const py::array& xs,
+                   py::handle seed) {
+  check_bytes(secrets, "secrets", 2, kSecretBytes);
+  const span<const std::uint32_t> at = points(xs);
+  const Seed key(seed);
+  const std::uint64_t t = to_unsigned(threshold, "threshold");
+  py::array_t<std::uint8_t> shares(
+      {secrets.shape(0), xs.shape(0), static_cast<py::ssize_t>(kShareBytes)});
+  const span<std::uint8_t> to = output<std::uint8_t>(shares, "shares");
+  const span<const std::uint8_t> from = input<std::uint8_t>(secrets);
+  {
+    const py::gil_scoped_release nogil;
+    shamir_split(from, t, at, key.data(), to);
+  }
+  return std::move(shares);
+}
+
+py::array py_combine(const py::array& xs, const py::array& shares) {
+  const span<const std::uint32_t> at = points(xs);
+  check_bytes(shares, "shares", 3, kShareBytes);
+  if (shares.shape(1) != xs.shape(0))
+    throw py::value_error("shares must have shape (m, t, 40) for xs of shape (t,), got t = " +
+                          std::to_string(shares.shape(1)) + " and " + std::to_string(xs.shape(0)));
+  py::array_t<std::uint8_t> secrets({shares.shape(0), static_cast<py::ssize_t>(kSecretBytes)});
+  const span<std::uint8_t> to = output<std::uint8_t>(secrets, "secrets");
+  const span<const std::uint8_t> from = input<std::uint8_t>(shares);
+  {
+    const py::gil_scoped_release nogil;
+    shamir_combine(at, from, to);
+  }
+  return std::move(secrets);
+}
+
+}  // namespace
+
+void bind_shamir(py::module_& m) {
+  m.def(
+      "shamir_split", &py_split, py::arg("secrets"), py::arg("threshold"), py::arg("xs"),
+      py::arg("seed"),
+      "shamir_split(secrets: uint8[m, 32], threshold: int, xs: uint32[n], seed) -> uint8[m, n, 40]"
+      "\n\nShares of every secret at the points xs (distinct, not zero) over GF(2**61 - 1):\n"
+      "5 limbs of 52 bits, so 5 elements of 8 bytes little-endian per share. Coefficients come\n"
+      "from the PRG of seed (24 bytes, used once) by rejection. Constant time in the secrets.\n"
+      "ValueError unless 1 <= threshold <= n and the points are right.");
+  m.def("shamir_combine", &py_combine, py::arg("xs"), py::arg("shares"),
+        "shamir_combine(xs: uint32[t], shares: uint8[m, t, 40]) -> uint8[m, 32]\n\n"
+        "The secrets whose shares at xs these are (interpolation at zero through all t points).\n"
+        "ValueError when a share element is not below 2**61 - 1, or the result is no 32-byte\n"
+        "secret. Constant time in the share values.");
+}
+
+}  // namespace fedsecure::bindings

@@ -1,0 +1,64 @@
+# Types of the compiled module; its docstrings say shapes, units and errors. Checked by stubtest.
+from typing import Any, SupportsIndex, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+_Word = TypeVar("_Word", np.uint16, np.uint32, np.uint64)
+_Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
+_Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+_Ring: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
+
+__version__: str
+
+def available_kernels() -> list[str]: ...
+def active_kernels() -> str: ...
+def select_kernels(name: str) -> None: ...
+def random_bytes(n: SupportsIndex) -> bytes: ...
+def wipe(buffer: Buffer) -> None: ...
+def keystream(
+    seed: Buffer, offset: SupportsIndex, out: _Bytes, *, threads: SupportsIndex = 0
+) -> None: ...
+def apply_masks(
+    acc: _Ring,
+    seeds: _Bytes,
+    signs: NDArray[np.int8],
+    first_word: SupportsIndex,
+    *,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def ring_add(acc: NDArray[_Word], x: NDArray[_Word], *, threads: SupportsIndex = 0) -> None: ...
+def packed_size(count: SupportsIndex, bits: SupportsIndex) -> int: ...
+def pack(x: _Ring, bits: SupportsIndex, out: _Bytes, *, threads: SupportsIndex = 0) -> None: ...
+def unpack(
+    data: _Bytes, bits: SupportsIndex, out: _Ring, *, threads: SupportsIndex = 0
+) -> None: ...
+def unpack_add(
+    data: _Bytes, bits: SupportsIndex, acc: _Ring, *, threads: SupportsIndex = 0
+) -> None: ...
+def inspect(
+    x: _Floats, clip: float, *, threads: SupportsIndex = 0
+) -> tuple[int, int, float]: ...
+def encode(
+    x: _Floats,
+    factor: float,
+    clip: float,
+    seed: Buffer | None,
+    first: SupportsIndex,
+    out: _Ring,
+    *,
+    threads: SupportsIndex = 0,
+) -> int: ...
+def decode(
+    x: _Ring,
+    bits: SupportsIndex,
+    factor: float,
+    out: _Floats,
+    *,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def shamir_split(
+    secrets: _Bytes, threshold: SupportsIndex, xs: NDArray[np.uint32], seed: Buffer
+) -> NDArray[np.uint8]: ...
+def shamir_combine(xs: NDArray[np.uint32], shares: _Bytes) -> NDArray[np.uint8]: ...
