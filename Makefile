@@ -9,27 +9,29 @@ BUILD := --no-build-isolation -Cbuild-dir=build/{wheel_tag}
 
 .PHONY: build demo test lint bench wheel clean
 
+# Commands are run from .venv/bin, not with "python -m": that would import the source folder, which has no
+# compiled extension in it.
 build: $(VENV)/.package
 
 demo: $(VENV)/.extra-demo $(VENV)/.data
 	$(BIN)/fedsecure demo
 
 test: $(VENV)/.extra-test $(VENV)/.data
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp')
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest fedsecure._core
+	$(BIN)/stubtest fedsecure._core
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_kernel_objects.py build
 
 bench: $(VENV)/.extra-bench
 	mkdir -p bench/out
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-json=bench/out/latest.json
+	$(BIN)/pytest bench --benchmark-only --benchmark-json=bench/out/latest.json
 
 # A wheel built in isolation, then imported in an empty environment outside the source tree.
 wheel:
