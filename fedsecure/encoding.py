@@ -1,0 +1,362 @@
+"""Updates as integers modulo a power of two: exact sums, known head-room, no silent saturation.
+
+A client's value x becomes `V = round(x * W)` with `W = 2**bits`, or `W = round(weight * 2**bits)`
+in a weighted session, where W itself travels inside the sum as one more element. The server learns
+`sum V / sum W`, the (weighted) mean, and never a weight. Sums modulo `2**modulus_bits` are exact
+because the ring is wide enough for every honest client at its limits; that width is arithmetic on
+integers and fractions, done when a session is made.
+
+Error of the mean. Rounding moves one V by less than 1 (by at most 1/2 with rounding="nearest"), so
+n clients move the mean by less than `n / sum W = step / (mean weight)`: less than one step when
+weights are at least 1 or absent. On top comes float arithmetic: each product x * W and the division
+are rounded to 53 bits, and the result to 24 if float32 was asked for. Weights count as rounded to
+whole steps, which integers are already.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsecure import _core
+from fedsecure._fixed_point import FixedPoint, RingLayout, ring_width, too_narrow
+from fedsecure.errors import (
+    EncodingError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    list_problems,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    FloatArray = npt.NDArray[np.floating[Any]]
+    RingArray = npt.NDArray[np.unsignedinteger[Any]]
+
+__all__ = ["Contribution", "Decoded", "FixedPoint", "RingLayout", "decode_sum", "ring_width"]
+
+SEED_BYTES = 24
+
+# float16 values widened at a time: 256 KiB of float32, small enough to stay in the cache.
+_WIDENED = 1 << 16
+
+_CHANGED = (
+    "the update was changed while it was being encoded; leave its arrays alone (or pass copies) "
+    "until the client has sent its input"
+)
+
+
+class Contribution:
+    """One client's validated update, encoded piece by piece.
+
+    Element i of the encoded vector depends only on the values, the seed and i, so any partition
+    into pieces gives the same integers. Arrays are referred to, never copied or changed; they must
+    stay as they are until the last piece is encoded.
+
+    Args:
+        leaves: 1-D C-contiguous float16, float32 or float64 arrays, in flat order.
+        names: A name for each leaf, used in errors.
+        encoding: The session's encoding.
+        layout: The session's ring vectors.
+        weight: This client's weight in a weighted session (`FixedPoint.weight_units`), else None.
+        seed: 24 secret random bytes (AES-128 key and nonce) that decide the stochastic rounding;
+            they must serve no other purpose. Copied. Unused with rounding="nearest".
+
+    Raises:
+        EncodingError: NaN or infinite values; values outside [-clip, clip] with overflow="raise"; a
+            bad weight; leaves that do not fit the layout. One error lists all offending leaves.
+    """
+
+    __slots__ = (
+        "_clipped",
+        "_encoding",
+        "_factor",
+        "_layout",
+        "_leaves",
+        "_seed",
+        "_starts",
+        "_tail",
+    )
+
+    def __init__(
+        self,
+        leaves: Sequence[FloatArray],
+        names: Sequence[str],
+        *,
+        encoding: FixedPoint,
+        layout: RingLayout,
+        weight: float | None,
+        seed: bytes | bytearray | memoryview | None,
+    ) -> None:
+        _check_layout(leaves, names, encoding, layout)
+        self._encoding = encoding
+        self._layout = layout
+        self._leaves = tuple(leaves)
+        self._starts = _offsets(leaves)
+        self._seed = _rounding_seed(encoding, seed)
+        units = _units(encoding, layout, weight)
+        self._factor = float(units)  # exact: round() of a double times a power of two
+        clipped = _check_values(leaves, names, encoding)
+        self._tail = (units,) * layout.weighted + (clipped,) * layout.counts_clipped
+
+    def encode(self, start: int, stop: int) -> RingArray:
+        """Returns elements [start, stop) of the encoded vector in a new array.
+
+        Integers are reduced modulo the lane, not yet modulo 2**modulus_bits.
+
+        Args:
+            start: First element, >= 0.
+            stop: One past the last element, <= layout.length.
+
+        Raises:
+            LocalProtocolError: Not a range of the vector.
+            EncodingError: The arrays were changed after they had been checked.
+        """
+        if not self._leaves:
+            raise LocalProtocolError("this contribution was wiped; a client encodes its input once")
+        if not 0 <= start <= stop <= self._layout.length:
+            raise LocalProtocolError(
+                f"elements [{start}, {stop}) were asked for; the vector has {self._layout.length}"
+            )
+        out = np.empty(stop - start, dtype=self._layout.dtype)
+        outside = 0
+        try:
+            for first, piece in self._pieces(start, stop):
+                outside += _core.encode(
+                    piece,
+                    self._factor,
+                    self._encoding.clip,
+                    self._seed,
+                    first,
+                    out[first - start : first - start + piece.size],
+                )
+        except ValueError as error:
+            raise EncodingError(_CHANGED) from error
+        if outside and not self._layout.counts_clipped:
+            raise EncodingError(_CHANGED)
+        for position, element in enumerate(self._tail, self._layout.size):
+            if start <= position < stop:
+                out[position - start] = element
+        return out
+
+    def wipe(self) -> None:
+        """Zeroises the seed and lets go of the arrays; `encode` has nothing to work on any more."""
+        if self._seed is not None:
+            _core.wipe(self._seed)
+        self._seed, self._leaves, self._starts, self._tail = None, (), (), ()
+
+    def __repr__(self) -> str:
+        return f"<Contribution to {self._layout}, contents withheld>"
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, FloatArray]]:
+        for i in range(max(0, bisect_right(self._starts, start) - 1), len(self._leaves)):
+            offset, leaf = self._starts[i], self._leaves[i]
+            if offset >= stop:
+                return
+            low = max(start, offset)
+            for at, piece in _widened(leaf[low - offset : stop - offset]):
+                yield low + at, piece
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a sum says.
+
+    Attributes:
+        values: The mean, weighted by the clients' weights if there are any; float32 or float64,
+            shape (size,).
+        total_weight: Sum of the weights; the number of contributors in a session without weights.
+        clipped: How many values the contributors clipped, all together; None with overflow="raise".
+    """
+
+    values: FloatArray
+    total_weight: float
+    clipped: int | None
+
+
+def decode_sum(
+    total: RingArray,
+    *,
+    encoding: FixedPoint,
+    layout: RingLayout,
+    num_contributors: int,
+    dtype: npt.DTypeLike,
+) -> Decoded:
+    """Returns the mean held by the sum of the contributors' vectors.
+
+    Elements are taken as the integers of least magnitude modulo 2**modulus_bits and divided by the
+    sum of weights (or n * 2**bits); see the module's docstring for the error. What no set of honest
+    clients can send is refused: a weight sum outside [n steps, n * max_weight], a mean beyond clip
+    plus its rounding, a count above n * size. A forged input inside these limits is not detectable.
+
+    Args:
+        total: Sum of the contributors' vectors, layout.dtype, shape (layout.length,); bits above
+            modulus_bits are ignored. Not changed.
+        encoding: The session's encoding.
+        layout: The session's ring vectors.
+        num_contributors: n, how many clients' vectors are in the sum, >= 1.
+        dtype: float32 or float64, for the values.
+
+    Raises:
+        LocalProtocolError: `total` or `dtype` does not fit.
+        EncodingError: The ring is too narrow for that many contributors.
+        RemoteProtocolError: The sum is none of honest clients.
+    """
+    _check_sum(total, encoding, layout, num_contributors, dtype)
+    tail = [_centred(int(element), layout.modulus_bits) for element in total[layout.size :]]
+    units = num_contributors << encoding.bits
+    if layout.weighted:
+        units = tail[0]
+        largest = num_contributors * encoding.max_weight_units
+        _check_range("the sum of weights", units, num_contributors, largest)
+    clipped = tail[-1] if layout.counts_clipped else None
+    if clipped is not None:
+        _check_range("the count of clipped values", clipped, 0, num_contributors * layout.size)
+    values = np.empty(layout.size, dtype=dtype)
+    _core.decode(total[: layout.size], layout.modulus_bits, 1.0 / units, values)
+    _check_mean(values, encoding.clip + num_contributors / units)
+    total_weight = units / 2**encoding.bits if layout.weighted else float(num_contributors)
+    return Decoded(values, total_weight, clipped)
+
+
+def _offsets(leaves: Sequence[FloatArray]) -> tuple[int, ...]:
+    return tuple(accumulate((leaf.size for leaf in leaves[:-1]), initial=0))
+
+
+def _widened(leaf: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+    """Yields the leaf in pieces the core takes: as it is, or float16 as float32 bit by bit."""
+    if leaf.dtype != np.float16:
+        if leaf.size:
+            yield 0, leaf
+        return
+    for at in range(0, leaf.size, _WIDENED):
+        yield at, leaf[at : at + _WIDENED].astype(np.float32)
+
+
+def _rounding_seed(
+    encoding: FixedPoint, seed: bytes | bytearray | memoryview | None
+) -> bytearray | None:
+    if encoding.rounding == "nearest":
+        return None
+    if seed is None or len(seed) != SEED_BYTES:
+        raise LocalProtocolError(f"stochastic rounding takes a seed of {SEED_BYTES} secret bytes")
+    return bytearray(seed)
+
+
+def _units(encoding: FixedPoint, layout: RingLayout, weight: float | None) -> int:
+    if not layout.weighted:
+        if weight is not None:
+            raise EncodingError("a weight was given, but this session has none; leave it out")
+        return 1 << encoding.bits
+    if weight is None:
+        raise EncodingError("this session is weighted; give this client's weight")
+    return encoding.weight_units(weight)
+
+
+def _check_layout(
+    leaves: Sequence[FloatArray], names: Sequence[str], encoding: FixedPoint, layout: RingLayout
+) -> None:
+    if len(leaves) != len(names):
+        raise LocalProtocolError(f"{len(leaves)} leaves came with {len(names)} names")
+    if layout.counts_clipped != (encoding.overflow == "clip"):
+        raise LocalProtocolError(
+            "this layout belongs to another encoding; use encoding.layout(...)"
+        )
+    for name, leaf in zip(names, leaves, strict=True):
+        flat = leaf.ndim == 1 and leaf.flags.c_contiguous
+        if not flat or leaf.dtype not in (np.float16, np.float32, np.float64):
+            raise EncodingError(
+                f"{name!r} is {leaf.dtype} of shape {leaf.shape}; pass what pytree.flatten gives"
+            )
+    size = sum(leaf.size for leaf in leaves)
+    if size != layout.size:
+        raise EncodingError(f"this update has {size} values; the session expects {layout.size}")
+
+
+def _check_values(leaves: Sequence[FloatArray], names: Sequence[str], encoding: FixedPoint) -> int:
+    """Returns how many values will be clipped, having refused all that must not be encoded."""
+    problems: list[str] = []
+    remedies: dict[str, None] = {}
+    all_outside, clip_needed = 0, 0.0
+    for name, leaf in zip(names, leaves, strict=True):
+        outside, nonfinite, largest = _inspect(leaf, encoding.clip)
+        if nonfinite:
+            problems.append(f"{name!r} has {nonfinite} NaN or infinite values of {leaf.size}")
+            remedies["Look for divergence in the local training"] = None
+        if outside and encoding.overflow == "raise":
+            problems.append(
+                f"{name!r} has {outside} of {leaf.size} values outside [-{encoding.clip:g}, "
+                f"{encoding.clip:g}], the largest magnitude being {largest:.6g}"
+            )
+            clip_needed = max(clip_needed, largest)
+        all_outside += outside
+    if clip_needed:
+        remedies[
+            f"Raise clip to {_power_of_two_above(clip_needed):g}, or pass overflow='clip' to clip "
+            "such values and have them counted"
+        ] = None
+    if problems:
+        remedy = ". ".join(remedies)
+        raise EncodingError(list_problems("this update cannot be encoded", problems, remedy))
+    return all_outside
+
+
+def _inspect(leaf: FloatArray, clip: float) -> tuple[int, int, float]:
+    outside, nonfinite, largest = 0, 0, 0.0
+    for _, piece in _widened(leaf):
+        counted = _core.inspect(piece, clip)
+        outside, nonfinite = outside + counted[0], nonfinite + counted[1]
+        largest = max(largest, counted[2])
+    return outside, nonfinite, largest
+
+
+def _power_of_two_above(value: float) -> float:
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(0.5 if mantissa == 0.5 else 1.0, exponent)
+
+
+def _check_sum(
+    total: RingArray,
+    encoding: FixedPoint,
+    layout: RingLayout,
+    num_contributors: int,
+    dtype: npt.DTypeLike,
+) -> None:
+    if total.shape != (layout.length,) or total.dtype != layout.dtype:
+        raise LocalProtocolError(
+            f"the sum is {total.dtype} of shape {total.shape}; this session's is {layout.dtype} of "
+            f"shape ({layout.length},)"
+        )
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise LocalProtocolError(f"dtype={dtype!r}; decode to float32 or float64")
+    needed = encoding.required_bits(num_contributors, size=layout.size, weighted=layout.weighted)
+    if needed > layout.modulus_bits:
+        raise EncodingError(too_narrow(layout.modulus_bits, needed, num_contributors))
+
+
+def _centred(element: int, bits: int) -> int:
+    """Returns the integer of least magnitude that is `element` modulo 2**bits."""
+    half = 1 << (bits - 1)
+    return ((element + half) & ((1 << bits) - 1)) - half
+
+
+def _check_range(name: str, found: int, low: int, high: int) -> None:
+    if not low <= found <= high:
+        raise RemoteProtocolError(
+            f"{name} is outside what honest clients can send: one of them sent a forged input, or "
+            "the parties did not agree on masks; run the round again and watch who takes part"
+        )
+
+
+def _check_mean(values: FloatArray, limit: float) -> None:
+    # The products, the division and a float32 result are rounded; none of it by more than this.
+    slack = 2.0**-22 if values.dtype == np.float32 else 2.0**-50
+    outside, nonfinite, _ = _core.inspect(values, limit * (1.0 + slack))
+    _check_range("the mean", outside + nonfinite, 0, 0)
