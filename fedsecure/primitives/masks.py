@@ -1,0 +1,96 @@
+"""Masks on ring vectors, and the packed form in which vectors travel.
+
+Thin over the compiled core. A seed is 24 bytes, an AES-128 key and an 8-byte nonce, and stands for
+one endless keystream (AES-128-CTR, NIST SP 800-38A); word i of a mask is the i-th little-endian
+word of the vector's lane width. A seed masks one vector, once.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedsecure import _core
+from fedsecure.errors import CryptoError, LocalProtocolError
+from fedsecure.primitives.entropy import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["SEED_BYTES", "MaskSet", "pack", "reduce", "threads", "unpack_add"]
+
+SEED_BYTES = 24
+RingArray = NDArray[Any]
+"""A 1-D array of uint16, uint32 or uint64."""
+
+_THREADS = "FEDSECURE_THREADS"
+
+
+def threads() -> int:
+    """Returns how many threads the core may use: FEDSECURE_THREADS, or 0 for all cores.
+
+    Raises:
+        LocalProtocolError: The variable is set to something that is no count.
+    """
+    text = os.environ.get(_THREADS, "0")
+    if not (text.isascii() and text.isdigit() and int(text) <= 1024):
+        raise LocalProtocolError(
+            f"{_THREADS} is {text!r}; set it to a number from 1 to 1024, or 0 for all cores"
+        )
+    return int(text)
+
+
+class MaskSet:
+    """The masks that go onto one vector, or come off it: seeds and signs, secret until wiped.
+
+    Args:
+        seeds: 24 bytes each.
+        signs: +1 to add the mask of the seed, -1 to subtract it.
+    """
+
+    __slots__ = ("_seeds", "_signs")
+
+    def __init__(self, seeds: Iterable[bytes | memoryview], signs: Sequence[int]) -> None:
+        self._seeds = Secret(bytearray().join(seeds))
+        self._signs = np.asarray(signs, np.int8)
+        if len(self._seeds) != SEED_BYTES * len(signs):
+            raise CryptoError(f"{len(signs)} signs do not fit {len(self._seeds)} bytes of seeds")
+
+    def apply(self, vector: RingArray, first_word: int = 0) -> None:
+        """Adds or subtracts all masks, in place, in one pass.
+
+        Args:
+            vector: Ring elements; the arithmetic wraps in their lane.
+            first_word: Position of ``vector[0]`` in the whole masked vector.
+
+        Raises:
+            CryptoError: The seeds have been wiped.
+        """
+        seeds = np.frombuffer(self._seeds.view, np.uint8).reshape(-1, SEED_BYTES)
+        _core.apply_masks(vector, seeds, self._signs, first_word, threads=threads())
+
+    def wipe(self) -> None:
+        """Overwrites the seeds."""
+        self._seeds.wipe()
+
+    def __repr__(self) -> str:
+        return f"MaskSet({len(self._signs)} masks, seeds hidden)"
+
+
+def pack(vector: RingArray, bits: int, out: NDArray[np.uint8]) -> None:
+    """Writes the elements modulo 2^bits into `out`, LSB first, padding bits zero."""
+    _core.pack(vector, bits, out, threads=threads())
+
+
+def unpack_add(packed: memoryview, bits: int, total: RingArray) -> None:
+    """Adds packed elements to `total` in place; a wrong form changes nothing."""
+    _core.unpack_add(np.frombuffer(packed, np.uint8), bits, total, threads=threads())
+
+
+def reduce(vector: RingArray, bits: int) -> None:
+    """Reduces the elements modulo 2^bits in place, from the wider lane they are computed in."""
+    if bits < vector.dtype.itemsize * 8:
+        vector &= vector.dtype.type((1 << bits) - 1)

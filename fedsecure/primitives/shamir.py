@@ -1,0 +1,82 @@
+"""Shamir's t-of-n sharing of 32-byte secrets over GF(2^61 - 1), five limbs of 52 bits.
+
+A share is 40 bytes: five canonical field elements, little-endian. The arithmetic is in the
+compiled core, constant-time in the secrets; this module brings entropy and turns refusals into
+`CryptoError`.
+Source: Shamir, "How to share a secret" (CACM 1979).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedsecure import _core
+from fedsecure.errors import CryptoError
+from fedsecure.primitives import entropy
+from fedsecure.primitives.entropy import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["SECRET_BYTES", "SHARE_BYTES", "combine", "is_share", "split"]
+
+SECRET_BYTES = 32
+SHARE_BYTES = 40
+_SEED_BYTES = 24
+_PRIME = (1 << 61) - 1
+
+
+def split(secrets: Sequence[Secret], threshold: int, xs: Sequence[int]) -> NDArray[np.uint8]:
+    """Returns shares of several secrets: uint8, shape (len(secrets), len(xs), 40).
+
+    Args:
+        secrets: 32 bytes each.
+        threshold: How many shares give a secret back; fewer say nothing about it.
+        xs: The holders' abscissas, distinct, in 1..2^32 - 1.
+
+    Raises:
+        CryptoError: Wrong sizes, or abscissas that are not distinct and non-zero.
+    """
+    rows = np.empty((len(secrets), SECRET_BYTES), np.uint8)
+    for row, secret in zip(rows, secrets, strict=True):
+        if len(secret) != SECRET_BYTES:
+            raise CryptoError(f"secrets to share have {SECRET_BYTES} bytes, not {len(secret)}")
+        row[:] = np.frombuffer(secret.view, np.uint8)
+    seed = entropy.draw(_SEED_BYTES)
+    try:
+        return _core.shamir_split(rows, threshold, np.asarray(xs, np.uint32), seed.view)
+    except ValueError as error:
+        raise CryptoError(f"cannot share: {error}") from None
+    finally:
+        seed.wipe()
+        _core.wipe(rows.data)
+
+
+def combine(xs: Sequence[int], shares: NDArray[np.uint8]) -> list[Secret]:
+    """Returns the secrets behind shares that all lie at the same abscissas.
+
+    Args:
+        xs: Exactly `threshold` distinct abscissas.
+        shares: uint8, shape (number of secrets, len(xs), 40).
+
+    Raises:
+        CryptoError: A share is malformed, or some result is no 32-byte secret.
+    """
+    try:
+        rows = _core.shamir_combine(np.asarray(xs, np.uint32), np.ascontiguousarray(shares))
+    except ValueError as error:
+        raise CryptoError(f"shares do not combine: {error}") from None
+    secrets = [Secret(bytearray(row)) for row in rows]
+    _core.wipe(rows.data)
+    return secrets
+
+
+def is_share(data: bytes) -> bool:
+    """Returns whether `data` has the form of a share: five canonical field elements."""
+    if len(data) != SHARE_BYTES:
+        return False
+    return all(int.from_bytes(data[i : i + 8], "little") < _PRIME for i in range(0, SHARE_BYTES, 8))

@@ -1,0 +1,1 @@
+"""Sans-IO protocols: parties that take bytes and give bytes. The caller owns sockets and clock."""

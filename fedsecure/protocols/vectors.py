@@ -1,0 +1,175 @@
+"""Vectors on their way: a client's upload, made piece by piece, and the server's running sum.
+
+Neither side holds more than it must. A client encodes, masks and packs one chunk at a time, and
+makes each chunk exactly once: a chunk made again after the caller had changed the update would
+cancel its own mask and show the difference. The server keeps the chunks of an unfinished upload
+packed, and adds them to the one accumulator when the upload is whole, so that a client that
+vanishes half-way leaves no trace in the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsecure import wire
+from fedsecure.encoding import Contribution
+from fedsecure.errors import EncodingError, RemoteProtocolError
+from fedsecure.primitives import entropy, masks
+from fedsecure.pytree import PyTree, flatten
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fedsecure.protocols.base import Session
+
+__all__ = ["Upload", "VectorSum", "contribute", "piece_limit"]
+
+_ROUNDING_SEED_BYTES = 24
+
+
+def contribute(session: Session, update: PyTree, weight: float | None) -> Contribution:
+    """Returns a client's update, validated against the session and ready to be encoded.
+
+    Raises:
+        EncodingError: The update's tree is not the session's, or a value or weight cannot be
+            encoded.
+    """
+    masks.threads()  # a setting that cannot be used is refused before anything leaves the party
+    leaves, spec = flatten(update)
+    difference = spec.difference(session.spec)
+    if difference is not None:
+        raise EncodingError(f"this update does not fit the session: {difference}")
+    seed = entropy.draw(_ROUNDING_SEED_BYTES)
+    try:
+        return Contribution(
+            leaves,
+            [leaf.path for leaf in spec.leaves],
+            encoding=session.encoding,
+            layout=session.layout,
+            weight=weight,
+            seed=seed.view,
+        )
+    finally:
+        seed.wipe()
+
+
+class Upload(Iterator[bytes]):
+    """The messages of one vector, made one at a time as they are drawn, each once.
+
+    Args:
+        session: The session.
+        contribution: The validated update.
+        kind: Message kind.
+        sender: The client's id.
+        mask: Changes a piece of the vector in place, given the position of its first element.
+        ended: Called after the last message was made.
+        failed: Called instead when making one failed; no further message comes then.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        contribution: Contribution,
+        *,
+        kind: int,
+        sender: int,
+        mask: Callable[[NDArray[Any], int], None],
+        ended: Callable[[], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._contribution = contribution
+        self._kind = kind
+        self._sender = sender
+        self._mask = mask
+        self._ended = ended
+        self._failed = failed
+        self._next = 0
+
+    def __next__(self) -> bytes:
+        index = self._next
+        if index >= self._session.num_chunks:
+            raise StopIteration
+        # Counted before it is made: whatever happens below, this chunk is never made again.
+        self._next = index + 1
+        try:
+            message = self._make(index)
+        except BaseException:
+            self._next = self._session.num_chunks
+            self._failed()
+            raise
+        if self._next == self._session.num_chunks:
+            self._ended()
+        return message
+
+    def __repr__(self) -> str:
+        return f"Upload({self._next} of {self._session.num_chunks} messages made)"
+
+    def _make(self, index: int) -> bytes:
+        start, stop = self._session.piece(index)
+        bits = self._session.layout.modulus_bits
+        vector = self._contribution.encode(start, stop)
+        self._mask(vector, start)
+        packed = np.empty(wire.packed_bytes(stop - start, bits), np.uint8)
+        masks.pack(vector, bits, packed)
+        head = wire.vector_header(bits, stop - start, index)
+        return self._session.seal(self._kind, self._sender, head, packed.data)
+
+
+class VectorSum:
+    """The sum of the clients' vectors in the ring, with the unfinished uploads beside it.
+
+    Attributes:
+        total: Ring elements, shape (layout.length,); wraps in its lane.
+    """
+
+    def __init__(self, session: Session) -> None:
+        masks.threads()
+        self._session = session
+        self._arriving: dict[int, list[memoryview]] = {}
+        self.total: NDArray[Any] = np.zeros(session.layout.length, session.layout.dtype)
+
+    def add(self, client_id: int, body: memoryview) -> bool:
+        """Takes the next piece of a client's vector; returns whether the vector is complete now.
+
+        The caller sees to it that a complete vector is not followed by another one.
+
+        Raises:
+            RemoteProtocolError: Not the piece that comes next, or not of the session's form.
+        """
+        piece = wire.decode_vector(body)
+        layout = self._session.layout
+        arrived = self._arriving.get(client_id, [])
+        if piece.index != len(arrived):
+            raise RemoteProtocolError(
+                f"chunk {piece.index} came where chunk {len(arrived)} was due"
+            )
+        start, stop = self._session.piece(piece.index)
+        if (piece.bits, piece.count) != (layout.modulus_bits, stop - start):
+            raise RemoteProtocolError(
+                f"chunk of {piece.count} elements of {piece.bits} bits; this one has "
+                f"{stop - start} of {layout.modulus_bits}"
+            )
+        arrived.append(piece.packed)
+        if len(arrived) < self._session.num_chunks:
+            self._arriving[client_id] = arrived
+            return False
+        # Every piece was checked when it came, so nothing below can fail half-way.
+        for index, packed in enumerate(arrived):
+            start, stop = self._session.piece(index)
+            masks.unpack_add(packed, layout.modulus_bits, self.total[start:stop])
+        self._arriving.pop(client_id, None)
+        return True
+
+    def close(self) -> None:
+        """Forgets the unfinished uploads."""
+        self._arriving.clear()
+
+
+def piece_limit(session: Session) -> int:
+    """Returns the size of the largest vector body in a session, in bytes."""
+    count = min(session.chunk, session.layout.length)
+    return wire.VECTOR_HEADER_SIZE + wire.packed_bytes(count, session.layout.modulus_bits)

@@ -1,0 +1,191 @@
+"""For tests of programs that use fedsecure: sessions with drop-outs, a sum that hides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fedsecure.aggregate import Drop, play, run_session
+from fedsecure.encoding import Contribution, FixedPoint, decode_sum
+from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
+from fedsecure.primitives import masks
+from fedsecure.protocols import base
+from fedsecure.protocols.base import Aggregate, Session
+from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.vectors import Upload, VectorSum, contribute, piece_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from fedsecure.pytree import PyTree, TreeSpec
+
+__all__ = ["Drop", "PlaintextSum", "play", "run_session"]
+
+_NO_SUITE = 0
+_PLAIN_INPUT = 64
+
+
+@dataclass(frozen=True)
+class PlaintextSum:
+    """INSECURE: a protocol that protects NOTHING. The server reads every client's update.
+
+    For tests only: it has the parties, the encoding and the vector messages of a real protocol and
+    neither masks nor keys, so it says what the sum must be and what the masking costs. Its one
+    stage is called MASKED_INPUT like the one it stands in for, though nothing is masked. Its
+    messages carry suite 0, which no real party takes.
+
+    Args:
+        chunk: Ring elements in one message.
+    """
+
+    name: ClassVar[str] = "insecure-plaintext-sum"
+
+    chunk: int = 1 << 20
+
+    def session(
+        self,
+        *,
+        client_ids: Iterable[int],
+        spec: TreeSpec,
+        encoding: FixedPoint,
+        weighted: bool = False,
+        round: int = 0,  # noqa: A002  # the glossary's word, given by name only
+        model_digest: bytes | None = None,
+        session_id: bytes | None = None,
+    ) -> Session:
+        """Returns a session in which one client is enough; see `PairwiseMasking.session`."""
+        return Session(
+            protocol=self.name,
+            session_id=base.fresh_session_id() if session_id is None else session_id,
+            round=round,
+            client_ids=base.checked_ids(client_ids),
+            threshold=1,
+            spec=spec,
+            encoding=encoding,
+            weighted=weighted,
+            model_digest=base.NO_MODEL if model_digest is None else model_digest,
+            chunk=self.chunk,
+            suite=_NO_SUITE,
+        )
+
+    def client(
+        self,
+        session: Session,
+        client_id: int,
+        update: PyTree = None,
+        weight: float | None = None,
+    ) -> _PlainClient:
+        """Returns a client that sends its update in the clear."""
+        if session.protocol != self.name:
+            raise LocalProtocolError(f"this session is of {session.protocol}, not {self.name}")
+        return _PlainClient(session, client_id, update, weight)
+
+    def server(self, session: Session) -> _PlainServer:
+        """Returns a server that sees every update."""
+        if session.protocol != self.name:
+            raise LocalProtocolError(f"this session is of {session.protocol}, not {self.name}")
+        return _PlainServer(session)
+
+
+class _PlainClient:
+    def __init__(
+        self, session: Session, client_id: int, update: PyTree, weight: float | None
+    ) -> None:
+        if client_id not in session.client_ids:
+            raise LocalProtocolError(f"client {client_id!r} is not invited to this session")
+        self._session = session
+        self.client_id = client_id
+        self.stage = Stage.MASKED_INPUT
+        self._contribution: Contribution | None = None
+        if update is not None or weight is not None:
+            self.set_update(update, weight)
+
+    @property
+    def finished(self) -> bool:
+        return self.stage is not Stage.MASKED_INPUT
+
+    def start(self) -> Iterable[bytes]:
+        if self._contribution is None or self.finished:
+            raise LocalProtocolError("give this client its update first, and start it once")
+        self.stage = Stage.FINISHED
+        return Upload(
+            self._session,
+            self._contribution,
+            kind=_PLAIN_INPUT,
+            sender=self.client_id,
+            mask=_leave,
+            ended=self._contribution.wipe,
+            failed=self._contribution.wipe,
+        )
+
+    def set_update(self, update: PyTree, weight: float | None = None) -> None:
+        if self._contribution is not None:
+            raise LocalProtocolError("this client has its update")
+        self._contribution = contribute(self._session, update, weight)
+
+    def receive(self, data: bytes) -> Iterable[bytes]:
+        raise RemoteProtocolError(f"a client of this protocol takes no message ({len(data)} bytes)")
+
+
+class _PlainServer:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._vectors = VectorSum(session)
+        self._complete: set[int] = set()
+        self._result: Aggregate | None = None
+        self.stage = Stage.MASKED_INPUT
+
+    @property
+    def finished(self) -> bool:
+        return self.stage is not Stage.MASKED_INPUT
+
+    @property
+    def ready(self) -> bool:
+        return not self.finished and bool(self._complete)
+
+    @property
+    def waiting_for(self) -> frozenset[int]:
+        return frozenset(() if self.finished else self._session.client_ids) - self._complete
+
+    def receive(self, client_id: int, data: bytes) -> None:
+        limits = {_PLAIN_INPUT: piece_limit(self._session)}
+        envelope = self._session.open(data, client_id, limits)
+        if client_id not in self.waiting_for:
+            raise RemoteProtocolError(f"no input is due from client {client_id}")
+        if self._vectors.add(client_id, envelope.body):
+            self._complete.add(client_id)
+
+    def advance(self) -> dict[int, list[bytes]]:
+        if self.finished:
+            raise LocalProtocolError("this session is over")
+        if not self._complete:
+            raise ThresholdError("no client has sent its input")
+        session, total = self._session, self._vectors.total
+        masks.reduce(total, session.layout.modulus_bits)
+        decoded = decode_sum(
+            total,
+            encoding=session.encoding,
+            layout=session.layout,
+            num_contributors=len(self._complete),
+            dtype=session.spec.dtype,
+        )
+        self._result = Aggregate(
+            mean=session.spec.unflatten(decoded.values),
+            total_weight=decoded.total_weight,
+            contributors=tuple(sorted(self._complete)),
+            dropouts=tuple(sorted(set(session.client_ids) - self._complete)),
+            clipped=decoded.clipped,
+        )
+        self.stage = Stage.FINISHED
+        return {}
+
+    def result(self) -> Aggregate:
+        if self._result is None:
+            raise LocalProtocolError("this session has not finished")
+        return self._result
+
+
+def _leave(vector: NDArray[Any], start: int) -> None:
+    del vector, start
