@@ -37,9 +37,7 @@ def unpack(
 def unpack_add(
     data: _Bytes, bits: SupportsIndex, acc: _Ring, *, threads: SupportsIndex = 0
 ) -> None: ...
-def inspect(
-    x: _Floats, clip: float, *, threads: SupportsIndex = 0
-) -> tuple[int, int, float]: ...
+def inspect(x: _Floats, clip: float, *, threads: SupportsIndex = 0) -> tuple[int, int, float]: ...
 def encode(
     x: _Floats,
     factor: float,
