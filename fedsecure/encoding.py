@@ -288,9 +288,12 @@ def _check_values(leaves: Sequence[FloatArray], names: Sequence[str], encoding: 
     for name, leaf in zip(names, leaves, strict=True):
         outside, nonfinite, largest = _inspect(leaf, encoding.clip)
         if nonfinite:
-            problems.append(f"{name!r} has {nonfinite} NaN or infinite values of {leaf.size}")
+            problems.append(
+                f"{name!r} has {nonfinite} NaN or infinite values among {leaf.size}, the largest "
+                f"finite magnitude being {largest:.6g}"
+            )
             remedies["Look for divergence in the local training"] = None
-        if outside and encoding.overflow == "raise":
+        elif outside and encoding.overflow == "raise":
             problems.append(
                 f"{name!r} has {outside} of {leaf.size} values outside [-{encoding.clip:g}, "
                 f"{encoding.clip:g}], the largest magnitude being {largest:.6g}"
