@@ -1,1 +1,55 @@
-"""Secure aggregation for federated learning: the server sees sums, never a single update."""
+"""Secure aggregation for federated learning: the server sees sums, never a single update.
+
+The names below are the public interface. `secure_aggregate` plays every party in this process;
+`PairwiseMasking` makes the parties of a real deployment; `FixedPoint` says how floats become ring
+elements; `federated_averaging` is the learning loop on top.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+try:
+    from fedsecure import _core
+except ImportError as error:  # shown in a subprocess by tests/test_package.py
+    if find_spec("fedsecure._core") is None:
+        error.add_note(
+            "The compiled extension fedsecure._core is not there. From a source tree, build it with "
+            "'pip install .' (a C++17 compiler is enough) and run Python outside the source folder."
+        )
+    raise
+
+from fedsecure import errors
+from fedsecure.aggregate import secure_aggregate
+from fedsecure.encoding import FixedPoint
+from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
+from fedsecure.protocols.base import Aggregate, Session
+from fedsecure.protocols.masking import PairwiseMasking
+from fedsecure.pytree import TreeSpec
+
+__version__: str = _core.__version__
+
+
+def active_kernels() -> str:
+    """Returns the name of the kernel set in use, e.g. ``"portable"``.
+
+    The best set this processor runs is chosen when the package is imported. The environment
+    variable ``FEDSECURE_KERNELS`` forces one by name; an unknown name makes the import fail. Every
+    set gives the same bits, so the choice is one of speed only.
+    """
+    return _core.active_kernels()
+
+
+__all__ = [
+    "Aggregate",
+    "FederatedAlgorithm",
+    "FixedPoint",
+    "PairwiseMasking",
+    "Session",
+    "TreeSpec",
+    "__version__",
+    "active_kernels",
+    "errors",
+    "federated_averaging",
+    "secure_aggregate",
+]
