@@ -30,6 +30,11 @@ from fedsecure.pytree import TreeSpec
 __version__: str = _core.__version__
 
 
+def available_kernels() -> list[str]:
+    """Returns the names of the kernel sets that this processor can run, best first."""
+    return _core.available_kernels()
+
+
 def active_kernels() -> str:
     """Returns the name of the kernel set in use, e.g. ``"portable"``.
 
@@ -49,6 +54,7 @@ __all__ = [
     "TreeSpec",
     "__version__",
     "active_kernels",
+    "available_kernels",
     "errors",
     "federated_averaging",
     "secure_aggregate",
