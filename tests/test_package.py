@@ -16,7 +16,7 @@ import fedsecure
 
 def run_python(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={**os.environ, **env},
         capture_output=True,
         text=True,
