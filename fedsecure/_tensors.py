@@ -62,8 +62,9 @@ def recognise(value: object) -> Tensor | None:
         raise EncodingError("is a masked array, whose mask would be lost; pass .filled(0)")
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
-        dtype = array.dtype.newbyteorder("=").name
-        return Tensor("numpy", array.shape, dtype, lambda: array, isinstance(value, np.generic))
+        return Tensor(
+            "numpy", array.shape, array.dtype.name, lambda: array, isinstance(value, np.generic)
+        )
     if isinstance(value, float):
         return Tensor("float", (), "float64", lambda: np.array(value, dtype=np.float64))
     framework = _framework_of(value)

@@ -157,6 +157,11 @@ def test_stochastic_rounding_is_unbiased(fraction: float, sign: int) -> None:
         (FixedPoint(8.0, 16, max_weight=1e6), 100, 1e6),
         (FixedPoint(1 / 3, 50, max_weight=0.7), 50, 0.7),
         (FixedPoint(1e-3, 30, max_weight=1.0), 9, 1.0),
+        (
+            FixedPoint(8 / 3, 56, max_weight=3),
+            1,
+            3.0,
+        ),  # the double product is 2**59, the exact less
     ],
 )
 @pytest.mark.parametrize("sign", [1, -1])
@@ -226,7 +231,8 @@ def test_float32_means_are_float32() -> None:
 
 
 def test_a_piece_of_nothing_is_empty() -> None:
-    contribution, layout = make([np.ones(4)], FixedPoint())
+    encoding = FixedPoint(max_weight=2, overflow="clip")
+    contribution, layout = make([np.ones(2), np.ones(0), np.ones(2)], encoding, weight=1)
     for position in range(layout.length + 1):
         assert contribution.encode(position, position).size == 0
 

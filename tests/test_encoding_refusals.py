@@ -42,6 +42,13 @@ def test_clipping_does_not_admit_non_finite_values(bad: float, dtype: str) -> No
         make([np.array([bad, 1.0], dtype)], FixedPoint(overflow="clip"))
 
 
+def test_the_largest_value_of_a_long_float16_leaf_is_found() -> None:
+    leaf = np.zeros(200_000, np.float16)
+    leaf[[0, -1]] = 100, 50
+    with pytest.raises(EncodingError, match=r"2 of 200000 values .* magnitude being 100"):
+        make([leaf], FixedPoint())
+
+
 def test_the_suggested_clip_is_enough() -> None:
     for largest in (8.5, 16.0, 16.000001, 1e5):
         with pytest.raises(EncodingError, match="Raise clip to") as caught:
@@ -113,9 +120,10 @@ def test_an_update_that_changes_meanwhile_is_refused(value: float) -> None:
 
 def test_a_wiped_contribution_encodes_nothing() -> None:
     seed = bytearray(SEED)
-    contribution, layout = make([np.ones(4)], FixedPoint(), seed=seed)
+    update = np.full(64, 1 / 3)
+    contribution, layout = make([update], FixedPoint(), seed=seed)
     seed[:] = bytes(24)  # the contribution has its own copy
-    again, _ = make([np.ones(4)], FixedPoint())
+    again, _ = make([update], FixedPoint())
     np.testing.assert_array_equal(whole(contribution, layout), whole(again, layout))
     contribution.wipe()
     contribution.wipe()

@@ -93,6 +93,12 @@ def test_one_client_more_than_the_ring_holds_is_refused() -> None:
         assert f"{n + 1} clients need {encoding.modulus_bits + 1}" in str(caught.value)
 
 
+def test_the_ring_holds_the_count_of_clipped_values() -> None:
+    size = 2**20
+    assert FixedPoint(1.0, 4).required_bits(3, size=size) == 8
+    assert FixedPoint(1.0, 4, overflow="clip").required_bits(3, size=size) == 23
+
+
 def test_a_wider_ring_than_needed_is_kept() -> None:
     assert FixedPoint(modulus_bits=64).layout(3, 2, weighted=False).modulus_bits == 64
 

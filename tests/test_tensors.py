@@ -195,3 +195,19 @@ def test_real_jax() -> None:
         flatten(jax.numpy.ones(2, jax.numpy.bfloat16))
     with pytest.raises(EncodingError, match="cannot be read"):
         jax.jit(lambda x: flatten(x)[0][0])(jax.numpy.ones(2))
+
+
+def test_real_tensorflow() -> None:
+    tf = pytest.importorskip("tensorflow")
+    tree = {"v": tf.Variable(tf.ones((2, 3))), "c": tf.constant([1.0, 2.0], tf.float64)}
+    arrays, spec = flatten(tree)
+    assert [(leaf.kind, leaf.dtype) for leaf in spec.leaves] == [
+        ("tensorflow", "float64"),
+        ("tensorflow", "float32"),
+    ]
+    made = spec.unflatten(np.concatenate([array.astype(np.float64) for array in arrays]))
+    assert isinstance(made["v"], tf.Tensor)
+    assert (made["v"].dtype, made["c"].dtype) == (tf.float32, tf.float64)
+    for bad in (tf.ones(2, tf.bfloat16), tf.ones(2, tf.int32)):
+        with pytest.raises(EncodingError, match="convert it to float32"):
+            flatten([bad])
