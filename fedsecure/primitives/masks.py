@@ -8,6 +8,7 @@ word of the vector's lane width. A seed masks one vector, once.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def threads() -> int:
         LocalProtocolError: The variable is set to something that is no count.
     """
     text = os.environ.get(_THREADS, "0")
-    if not (text.isascii() and text.isdigit() and int(text) <= 1024):
+    if re.fullmatch("[0-9]{1,4}", text) is None or int(text) > 1024:
         raise LocalProtocolError(
             f"{_THREADS} is {text!r}; set it to a number from 1 to 1024, or 0 for all cores"
         )

@@ -37,7 +37,7 @@ def contribute(session: Session, update: PyTree, weight: float | None) -> Contri
         EncodingError: The update's tree is not the session's, or a value or weight cannot be
             encoded.
     """
-    masks.threads()  # a setting that cannot be used is refused before anything leaves the party
+    threads = masks.threads()  # a setting that cannot be used is refused before anything leaves
     leaves, spec = flatten(update)
     difference = spec.difference(session.spec)
     if difference is not None:
@@ -51,6 +51,7 @@ def contribute(session: Session, update: PyTree, weight: float | None) -> Contri
             layout=session.layout,
             weight=weight,
             seed=seed.view,
+            threads=threads,
         )
     finally:
         seed.wipe()

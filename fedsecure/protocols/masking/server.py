@@ -273,6 +273,7 @@ class MaskingServer:
             layout=session.layout,
             num_contributors=len(self._alive),
             dtype=session.spec.dtype,
+            threads=masks.threads(),
         )
         return Aggregate(
             mean=session.spec.unflatten(decoded.values),
