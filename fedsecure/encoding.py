@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedsecure import _core
-from fedsecure._fixed_point import FixedPoint, RingLayout, ring_width, too_narrow
+from fedsecure._fixed_point import FixedPoint, RingLayout, check_int, ring_width, too_narrow
 from fedsecure.errors import (
     EncodingError,
     LocalProtocolError,
@@ -68,6 +68,7 @@ class Contribution:
         weight: This client's weight in a weighted session (`FixedPoint.weight_units`), else None.
         seed: 24 secret random bytes (AES-128 key and nonce) that decide the stochastic rounding;
             they must serve no other purpose. Copied. Unused with rounding="nearest".
+        threads: How many threads the core may use; 0 for all cores. The integers are the same.
 
     Raises:
         EncodingError: NaN or infinite values; values outside [-clip, clip] with overflow="raise"; a
@@ -75,7 +76,6 @@ class Contribution:
     """
 
     __slots__ = (
-        "_clipped",
         "_encoding",
         "_factor",
         "_layout",
@@ -83,6 +83,7 @@ class Contribution:
         "_seed",
         "_starts",
         "_tail",
+        "_threads",
     )
 
     def __init__(
@@ -94,7 +95,9 @@ class Contribution:
         layout: RingLayout,
         weight: float | None,
         seed: bytes | bytearray | memoryview | None,
+        threads: int = 0,
     ) -> None:
+        check_int("threads", threads, 0, None)
         _check_layout(leaves, names, encoding, layout)
         self._encoding = encoding
         self._layout = layout
@@ -103,7 +106,8 @@ class Contribution:
         self._seed = _rounding_seed(encoding, seed)
         units = _units(encoding, layout, weight)
         self._factor = float(units)  # exact: round() of a double times a power of two
-        clipped = _check_values(leaves, names, encoding)
+        self._threads = threads
+        clipped = _check_values(leaves, names, encoding, threads)
         self._tail = (units,) * layout.weighted + (clipped,) * layout.counts_clipped
 
     def encode(self, start: int, stop: int) -> RingArray:
@@ -136,6 +140,7 @@ class Contribution:
                     self._seed,
                     first,
                     out[first - start : first - start + piece.size],
+                    threads=self._threads,
                 )
         except ValueError as error:
             raise EncodingError(_CHANGED) from error
@@ -188,6 +193,7 @@ def decode_sum(
     layout: RingLayout,
     num_contributors: int,
     dtype: npt.DTypeLike,
+    threads: int = 0,
 ) -> Decoded:
     """Returns the mean held by the sum of the contributors' vectors.
 
@@ -203,12 +209,14 @@ def decode_sum(
         layout: The session's ring vectors.
         num_contributors: n, how many clients' vectors are in the sum, >= 1.
         dtype: float32 or float64, for the values.
+        threads: How many threads the core may use; 0 for all cores.
 
     Raises:
         LocalProtocolError: `total` or `dtype` does not fit.
         EncodingError: The ring is too narrow for that many contributors.
         RemoteProtocolError: The sum is none of honest clients.
     """
+    check_int("threads", threads, 0, None)
     _check_sum(total, encoding, layout, num_contributors, dtype)
     tail = [_centred(int(element), layout.modulus_bits) for element in total[layout.size :]]
     units = num_contributors << encoding.bits
@@ -220,8 +228,8 @@ def decode_sum(
     if clipped is not None:
         _check_range("the count of clipped values", clipped, 0, num_contributors * layout.size)
     values = np.empty(layout.size, dtype=dtype)
-    _core.decode(total[: layout.size], layout.modulus_bits, 1.0 / units, values)
-    _check_mean(values, encoding.clip + num_contributors / units)
+    _core.decode(total[: layout.size], layout.modulus_bits, 1.0 / units, values, threads=threads)
+    _check_mean(values, encoding.clip + num_contributors / units, threads)
     total_weight = units / 2**encoding.bits if layout.weighted else float(num_contributors)
     return Decoded(values, total_weight, clipped)
 
@@ -280,13 +288,15 @@ def _check_layout(
         raise EncodingError(f"this update has {size} values; the session expects {layout.size}")
 
 
-def _check_values(leaves: Sequence[FloatArray], names: Sequence[str], encoding: FixedPoint) -> int:
+def _check_values(
+    leaves: Sequence[FloatArray], names: Sequence[str], encoding: FixedPoint, threads: int
+) -> int:
     """Returns how many values will be clipped, having refused all that must not be encoded."""
     problems: list[str] = []
     remedies: dict[str, None] = {}
     all_outside, clip_needed = 0, 0.0
     for name, leaf in zip(names, leaves, strict=True):
-        outside, nonfinite, largest = _inspect(leaf, encoding.clip)
+        outside, nonfinite, largest = _inspect(leaf, encoding.clip, threads)
         if nonfinite:
             problems.append(
                 f"{name!r} has {nonfinite} NaN or infinite values among {leaf.size}, the largest "
@@ -311,10 +321,10 @@ def _check_values(leaves: Sequence[FloatArray], names: Sequence[str], encoding: 
     return all_outside
 
 
-def _inspect(leaf: FloatArray, clip: float) -> tuple[int, int, float]:
+def _inspect(leaf: FloatArray, clip: float, threads: int) -> tuple[int, int, float]:
     outside, nonfinite, largest = 0, 0, 0.0
     for _, piece in _widened(leaf):
-        counted = _core.inspect(piece, clip)
+        counted = _core.inspect(piece, clip, threads=threads)
         outside, nonfinite = outside + counted[0], nonfinite + counted[1]
         largest = max(largest, counted[2])
     return outside, nonfinite, largest
@@ -358,8 +368,8 @@ def _check_range(name: str, found: int, low: int, high: int) -> None:
         )
 
 
-def _check_mean(values: FloatArray, limit: float) -> None:
+def _check_mean(values: FloatArray, limit: float, threads: int) -> None:
     # The products, the division and a float32 result are rounded; none of it by more than this.
     slack = 2.0**-22 if values.dtype == np.float32 else 2.0**-50
-    outside, nonfinite, _ = _core.inspect(values, limit * (1.0 + slack))
+    outside, nonfinite, _ = _core.inspect(values, limit * (1.0 + slack), threads=threads)
     _check_range("the mean", outside + nonfinite, 0, 0)

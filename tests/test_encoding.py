@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contributions import SEED, centred, decoded, make, seed_of, sum_of, whole
 from fedsecure import encoding as module
-from fedsecure.encoding import FixedPoint
+from fedsecure.encoding import Contribution, FixedPoint, decode_sum
 from fedsecure.errors import EncodingError
 from reference import encoding as reference
 
@@ -77,6 +77,28 @@ def test_long_float16_leaves_are_widened_bit_by_bit() -> None:
     np.testing.assert_array_equal(
         contribution.encode(start, start + 70_000), whole(same, layout)[start : start + 70_000]
     )
+
+
+def test_any_number_of_threads_gives_the_same_results() -> None:
+    encoding, leaf = FixedPoint(), np.linspace(-8, 8, 300_000)
+    layout = encoding.layout(3, leaf.size, weighted=False)
+    vectors, means = [], []
+    for threads in (0, 1, 2, 5):
+        one = Contribution(
+            [leaf], ["w"], encoding=encoding, layout=layout, weight=None, seed=SEED, threads=threads
+        )
+        vectors.append(whole(one, layout))
+        result = decode_sum(
+            vectors[-1],
+            encoding=encoding,
+            layout=layout,
+            num_contributors=1,
+            dtype=np.float32,
+            threads=threads,
+        )
+        means.append(result.values)
+    assert all(np.array_equal(vectors[0], vector) for vector in vectors)
+    assert all(np.array_equal(means[0], mean) for mean in means)
 
 
 def test_pieces_are_one_allocation_and_leave_the_arrays_alone() -> None:

@@ -101,6 +101,8 @@ def test_callers_mistakes_are_local_errors() -> None:
     ]:
         with pytest.raises(LocalProtocolError, match=words):
             Contribution([np.ones(2)], ["w"], **(good | change))
+    with pytest.raises(EncodingError, match="threads=-1; use an integer at least 0"):
+        Contribution([np.ones(2)], ["w"], **good, threads=-1)
     with pytest.raises(LocalProtocolError, match="1 leaves came with 2 names"):
         Contribution([np.ones(2)], ["w", "b"], **good)
     made = Contribution([np.ones(2)], ["w"], **good)
