@@ -170,6 +170,7 @@ class _PlainServer:
             layout=session.layout,
             num_contributors=len(self._complete),
             dtype=session.spec.dtype,
+            threads=masks.threads(),
         )
         self._result = Aggregate(
             mean=session.spec.unflatten(decoded.values),
