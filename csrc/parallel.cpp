@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "secret.hpp"
+
 namespace fedsecure {
 namespace {
 
@@ -22,8 +24,9 @@ class Chunks {
 
   std::uint64_t count() const { return count_; }
 
-  // Takes chunks until none is left; what every thread runs.
+  // Takes chunks until none is left; what every thread runs. Bodies work on secrets.
   void drain() noexcept {
+    const StackWiper wiper;
     try {
       for (std::uint64_t i = next_++; i < count_ && !failed_; i = next_++) {
         const std::uint64_t begin = first_border_ + i * step_;

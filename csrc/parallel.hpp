@@ -20,7 +20,8 @@ using RangeBody = std::function<void(std::uint64_t begin, std::uint64_t end)>;
 
 // Calls body for every chunk, on the calling thread and at most `threads` - 1 further ones (0: one
 // per processor), which live for this call only. A range of one chunk starts no thread. The first
-// exception stops the handing out of chunks and is rethrown here after all threads have ended.
+// exception stops the handing out of chunks and is rethrown here after all threads have ended. The
+// stack that bodies used is wiped on every thread.
 void parallel_for(const Range& range, unsigned threads, const RangeBody& body);
 
 }  // namespace fedsecure

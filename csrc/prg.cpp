@@ -26,6 +26,7 @@ PrgKeys::PrgKeys(const Kernels& kernels, const std::uint8_t* seeds, std::size_t 
     : keys_(count) {
   for (std::size_t i = 0; i < count; ++i)
     kernels.prg->expand_key(seeds + i * kSeedBytes, &keys_[i]);
+  wipe_dead_stack();
 }
 
 void keystream(const Kernels& kernels, const PrgKey& key, std::uint64_t offset,

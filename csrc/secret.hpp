@@ -1,4 +1,5 @@
-// Holders for secret values: zeroed when made, wiped when they die, neither copied nor printed.
+// Holders for secret values: zeroed when made, wiped when they die, neither copied nor printed. And
+// the wiping of what compilers leave behind on the stack.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,38 @@
 #include "span.hpp"
 #include "wipe.hpp"
 
+#if defined(FEDSECURE_CONSTTIME_CHECK)
+#include <valgrind/memcheck.h>
+#endif
+
 namespace fedsecure {
+
+// Says that a value made from secrets is public and may be branched on. It does nothing, but for
+// the constant-time check (tests/core/secrets_check.cpp), which runs the code with its secrets
+// marked as uninitialised memory and fails where one decides a branch or an address.
+template <typename T>
+T declassify(T value) {
+#if defined(FEDSECURE_CONSTTIME_CHECK)
+  VALGRIND_MAKE_MEM_DEFINED(&value, sizeof value);
+#endif
+  return value;
+}
+
+// Overwrites the dead stack below the caller's frame (32 KB: more than any kernel uses). Compilers
+// spill registers to the stack when code gets dense, and no wipe of a named variable reaches those
+// copies; so whoever has called code on secrets calls this afterwards. It clears scratch registers
+// too.
+void wipe_dead_stack();
+
+// The same at the end of a scope, however it is left. The secret work must be in a function called
+// from that scope and not inlined into it.
+class StackWiper {
+ public:
+  StackWiper() = default;
+  ~StackWiper() { wipe_dead_stack(); }
+  StackWiper(const StackWiper&) = delete;
+  StackWiper& operator=(const StackWiper&) = delete;
+};
 
 // One value on the stack (a key schedule, a block of keystream, a few field elements).
 template <typename T>

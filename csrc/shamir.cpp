@@ -86,7 +86,7 @@ class Coefficients {
   void fill(span<Element> out) {
     for (Element& coefficient : out) {
       do coefficient = next_word() & kPrime;
-      while (coefficient == kPrime);
+      while (declassify(coefficient == kPrime));
     }
   }
 
@@ -144,7 +144,7 @@ std::vector<Element> weights_at_zero(span<const std::uint32_t> xs) {
 
 void check_canonical(span<const std::uint8_t> shares) {
   for (std::size_t i = 0; i < shares.size(); i += sizeof(Element))
-    if (kernels::load<Element>(shares.data() + i) >= kPrime)
+    if (declassify(kernels::load<Element>(shares.data() + i) >= kPrime))
       throw std::invalid_argument("share element " + std::to_string(i / sizeof(Element)) +
                                   " is not canonical (below 2**61 - 1)");
 }
@@ -152,6 +152,34 @@ void check_canonical(span<const std::uint8_t> shares) {
 void check_product(std::size_t size, std::size_t rows, std::size_t row_bytes, const char* what) {
   if (row_bytes == 0 || size % row_bytes != 0 || size / row_bytes != rows)
     throw std::invalid_argument(std::string(what) + " has the wrong size");
+}
+
+// One secret: limb by limb, every share of it.
+FEDSECURE_NOINLINE void split_secret(const std::uint8_t* secret, span<const std::uint32_t> xs,
+                                     Coefficients& source, SecretArray<Element>& coefficients,
+                                     std::uint8_t* shares) {
+  Secret<Element[kSecretLimbs]> limbs;
+  secret_to_limbs(secret, *limbs);
+  for (std::size_t l = 0; l < kSecretLimbs; ++l) {
+    source.fill(coefficients.view());
+    for (std::size_t j = 0; j < xs.size(); ++j) {
+      const Element y = evaluate((*limbs)[l], coefficients.view(), xs[j]);
+      kernels::store(shares + j * kShareBytes + l * sizeof(Element), y);
+    }
+  }
+}
+
+// One secret from its shares; non-zero bits if it is none.
+FEDSECURE_NOINLINE Element combine_secret(const std::vector<Element>& weights,
+                                          const std::uint8_t* shares, std::uint8_t* secret) {
+  Secret<Element[kSecretLimbs]> limbs;
+  for (std::size_t j = 0; j < weights.size(); ++j) {
+    for (std::size_t l = 0; l < kSecretLimbs; ++l) {
+      const auto y = kernels::load<Element>(shares + j * kShareBytes + l * sizeof(Element));
+      (*limbs)[l] = add((*limbs)[l], mul(y, weights[j]));
+    }
+  }
+  return limbs_to_secret(*limbs, secret);
 }
 
 }  // namespace
@@ -164,46 +192,32 @@ void shamir_split(span<const std::uint8_t> secrets, std::size_t threshold,
     throw std::invalid_argument(
         "threshold must lie in [1, number of points = " + std::to_string(xs.size()) + "]");
   const std::size_t num_secrets = secrets.size() / kSecretBytes;
+  const std::size_t row_bytes = xs.size() * kShareBytes;
   check_product(secrets.size(), num_secrets, kSecretBytes, "secrets");
-  check_product(shares.size(), num_secrets, xs.size() * kShareBytes, "shares");
+  check_product(shares.size(), num_secrets, row_bytes, "shares");
   Coefficients source(seed);
   SecretArray<Element> coefficients(threshold - 1);
-  Secret<Element[kSecretLimbs]> limbs;
-  for (std::size_t i = 0; i < num_secrets; ++i) {
-    secret_to_limbs(secrets.data() + i * kSecretBytes, *limbs);
-    for (std::size_t l = 0; l < kSecretLimbs; ++l) {
-      source.fill(coefficients.view());
-      for (std::size_t j = 0; j < xs.size(); ++j) {
-        std::uint8_t* const share = shares.data() + (i * xs.size() + j) * kShareBytes;
-        const Element y = evaluate((*limbs)[l], coefficients.view(), xs[j]);
-        kernels::store(share + l * sizeof(Element), y);
-      }
-    }
-  }
+  const StackWiper wiper;
+  for (std::size_t i = 0; i < num_secrets; ++i)
+    split_secret(secrets.data() + i * kSecretBytes, xs, source, coefficients,
+                 shares.data() + i * row_bytes);
 }
 
 void shamir_combine(span<const std::uint32_t> xs, span<const std::uint8_t> shares,
                     span<std::uint8_t> secrets) {
   check_points(xs);
   const std::size_t num_secrets = secrets.size() / kSecretBytes;
+  const std::size_t row_bytes = xs.size() * kShareBytes;
   check_product(secrets.size(), num_secrets, kSecretBytes, "secrets");
-  check_product(shares.size(), num_secrets, xs.size() * kShareBytes, "shares");
+  check_product(shares.size(), num_secrets, row_bytes, "shares");
   check_canonical(shares);
   const std::vector<Element> weights = weights_at_zero(xs);
-  Secret<Element[kSecretLimbs]> limbs;
+  const StackWiper wiper;
   Element excess = 0;
-  for (std::size_t i = 0; i < num_secrets; ++i) {
-    for (Element& limb : *limbs) limb = 0;
-    for (std::size_t j = 0; j < xs.size(); ++j) {
-      const std::uint8_t* const share = shares.data() + (i * xs.size() + j) * kShareBytes;
-      for (std::size_t l = 0; l < kSecretLimbs; ++l) {
-        const Element y = kernels::load<Element>(share + l * sizeof(Element));
-        (*limbs)[l] = add((*limbs)[l], mul(y, weights[j]));
-      }
-    }
-    excess |= limbs_to_secret(*limbs, secrets.data() + i * kSecretBytes);
-  }
-  if (excess != 0) {
+  for (std::size_t i = 0; i < num_secrets; ++i)
+    excess |=
+        combine_secret(weights, shares.data() + i * row_bytes, secrets.data() + i * kSecretBytes);
+  if (declassify(excess != 0)) {
     wipe(secrets.data(), secrets.size());
     throw std::invalid_argument("the shares give no 32-byte secret; at least one is wrong");
   }

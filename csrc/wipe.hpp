@@ -5,11 +5,16 @@
 #include <cstddef>
 #include <cstring>
 
+#if defined(_MSC_VER)
+#define FEDSECURE_NOINLINE __declspec(noinline)
+#else
+#define FEDSECURE_NOINLINE __attribute__((noinline))
+#endif
+
 namespace fedsecure {
 
 // Overwrites `size` bytes with zeros. A plain memset of memory that is about to die is a dead store
-// and would be removed; the barrier makes the compiler believe that the zeros are read. Registers
-// and stack slots that the compiler spilled on its own are out of reach.
+// and would be removed; the barrier makes the compiler believe that the zeros are read.
 static inline void wipe(void* data, std::size_t size) {
 #if defined(__GNUC__) || defined(__clang__)
   if (size != 0) std::memset(data, 0, size);

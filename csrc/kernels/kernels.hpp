@@ -84,14 +84,14 @@ struct FloatReport {
 
 // out[i] = fixed-point value of x[i] in two's complement of the lane (fixed_point.hpp has the
 // formula). random: count words for stochastic rounding, or null for round half to even. x[i] that
-// are not finite or too large are counted and give an arbitrary out[i]. Branch-free, but
-// floating-point instructions may take longer for subnormal numbers on some processors.
+// are not finite or too large are counted and give an arbitrary out[i]. Constant time, but for
+// floating-point instructions that take longer for subnormal numbers on some processors.
 template <typename Float, typename Word>
 using Encode = void (*)(const Float* x, std::size_t count, double factor, double clip,
                         const std::uint32_t* random, Word* out, FloatReport* report);
 
-// out[i] = Float(double(centred representative of x[i] mod 2^bits) * factor). Constant time but for
-// the floating-point instructions.
+// out[i] = Float(double(centred representative of x[i] mod 2^bits) * factor). Constant time as
+// encode.
 template <typename Word, typename Float>
 using Decode = void (*)(const Word* x, std::size_t count, unsigned bits, double factor, Float* out);
 

@@ -1,5 +1,5 @@
-// Prints keystream of one kernel set, for answers that the bound functions cannot reach: they stop at
-// 2^63 bytes, and the counter of SP 800-38A, F.5.1, is larger.
+// Prints keystream of one kernel set, for answers that the bound functions cannot reach: they stop
+// at 2^63 bytes, and the counter of SP 800-38A, F.5.1, is larger.
 //
 // Usage: kernel_check TIER SEED_HEX FIRST_BLOCK NUM_BLOCKS
 

@@ -1,0 +1,170 @@
+// What the core does with secrets, seen from outside it. Built with FEDSECURE_CONSTTIME_CHECK and
+// run by valgrind for the second use; both are driven by test_secrets.py.
+//
+//   secrets_check residue TIER OPERATION    exit 1 if secrets are left on the stack after the call
+//   secrets_check consttime TIER OPERATION  marks the secrets as uninitialised; valgrind then
+//   reports
+//                                           every branch and address that depends on one
+//   secrets_check control any any           what valgrind must report: a table look-up by secret
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "dispatch.hpp"
+#include "fixed_point.hpp"
+#include "masks.hpp"
+#include "prg.hpp"
+#include "ring.hpp"
+#include "shamir.hpp"
+
+#if defined(FEDSECURE_CONSTTIME_CHECK)
+#include <valgrind/memcheck.h>
+#define MARK_SECRET(array) VALGRIND_MAKE_MEM_UNDEFINED(array, sizeof array)
+#else
+#define MARK_SECRET(array) (void)0
+#endif
+
+namespace {
+
+using namespace fedsecure;
+
+constexpr std::size_t kCount = 3001;
+constexpr std::size_t kNumShares = 5;
+constexpr std::size_t kThreshold = 3;
+
+// Everything is static: the stack is what is under test.
+std::uint8_t seeds[3][kSeedBytes];
+std::uint8_t secrets[2][kSecretBytes];
+std::uint8_t shares[2][kNumShares][kShareBytes];
+double floats[kCount];
+std::uint32_t ring[kCount];
+std::uint32_t other[kCount];
+std::uint8_t bytes[8 * kCount];
+const std::int8_t signs[3] = {1, -1, 1};
+const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
+
+void fill() {
+  for (std::size_t i = 0; i < sizeof seeds; ++i)
+    seeds[0][i] = static_cast<std::uint8_t>(i * 37 + 11);
+  for (std::size_t i = 0; i < sizeof secrets; ++i)
+    secrets[0][i] = static_cast<std::uint8_t>(i * 91 + 5);
+  for (std::size_t i = 0; i < kCount; ++i) {
+    floats[i] = static_cast<double>(i) / 77.0 - 9.0;
+    ring[i] = static_cast<std::uint32_t>(i * 2654435761u);
+  }
+}
+
+void mark_secrets() {
+  MARK_SECRET(seeds);
+  MARK_SECRET(secrets);
+  MARK_SECRET(floats);
+  MARK_SECRET(ring);
+}
+
+void run(const std::string& operation) {
+  const span<std::uint32_t> words(ring, kCount);
+  const span<std::uint32_t> out(other, kCount);
+  const span<const std::uint32_t> xs(points, kNumShares);
+  const span<std::uint8_t> share_bytes(shares[0][0], sizeof shares);
+  const span<std::uint8_t> secret_bytes(secrets[0], sizeof secrets);
+  const span<std::uint8_t> packed(bytes, packed_size(kCount, 21));
+  if (operation == "keystream") keystream(seeds[0], 5, span<std::uint8_t>(bytes, 9001), 1);
+  if (operation == "masks") apply_masks(words, seeds[0], {signs, 3}, 3, 1);
+  if (operation == "encode")
+    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, seeds[0], 1, 1}, out);
+  if (operation == "round")
+    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, nullptr, 0, 1}, out);
+  if (operation == "inspect") inspect<double>({floats, kCount}, 8.0, 1);
+  if (operation == "ring") {
+    ring_add<std::uint32_t>(out, words, 1);
+    pack<std::uint32_t>(words, 21, packed, 1);
+    decode<std::uint32_t, double>(words, 21, 0.5, {floats, kCount}, 1);
+  }
+  if (operation == "shamir") {
+    shamir_split(secret_bytes, kThreshold, xs, seeds[0], share_bytes);
+    shamir_combine(xs, share_bytes, secret_bytes);
+  }
+}
+
+#if defined(__clang__)
+#define KEEP_APART __attribute__((noinline))
+#else
+#define KEEP_APART __attribute__((noinline, noclone, no_sanitize_address))
+#endif
+
+constexpr std::size_t kStackBytes = 96 * 1024;
+std::uint8_t snapshot[kStackBytes];
+
+// The same frame for both: paints the stack that later calls will use, or copies it away.
+KEEP_APART void stack(bool paint) {
+  volatile std::uint8_t dead[kStackBytes];
+  for (std::size_t i = 0; i < kStackBytes; ++i) {
+    if (paint)
+      dead[i] = 0xCC;
+    else
+      snapshot[i] = dead[i];
+  }
+}
+
+// Counts the places of the snapshot that equal 8 bytes of `data` (at any multiple of 4).
+int occurrences(const char* what, const void* data, std::size_t size) {
+  int found = 0;
+  const auto* const from = static_cast<const std::uint8_t*>(data);
+  for (std::size_t i = 0; i + 8 <= size; i += 4)
+    for (std::size_t j = 0; j + 8 <= kStackBytes; ++j)
+      if (std::memcmp(from + i, snapshot + j, 8) == 0) {
+        std::printf("%s, byte %zu, is at %zu bytes below the top\n", what, i, kStackBytes - j);
+        ++found;
+      }
+  return found;
+}
+
+// Words that look random although nothing on this stack should: bitsliced states have no fixed
+// form. Paint, pointers (whose top 16 bits are zero) and text do not count.
+int random_words() {
+  int found = 0;
+  for (std::size_t i = 0; i + 8 <= kStackBytes; i += 8) {
+    const auto word = kernels::load<std::uint64_t>(snapshot + i);
+    const bool text = (word & 0x8080808080808080u) == 0;
+    int bits = 0;
+    for (unsigned b = 0; b < 64; ++b) bits += static_cast<int>((word >> b) & 1);
+    if (bits > 18 && bits < 46 && !text && word >> 48 != 0 && word != 0xCCCCCCCCCCCCCCCCu) ++found;
+  }
+  return found;
+}
+
+int residue(const std::string& operation) {
+  stack(true);
+  run(operation);
+  stack(false);
+  const PrgKeys keys(active_kernels(), seeds[0], 3);
+  std::vector<std::uint8_t> stream(12000);
+  int found = occurrences("secret", secrets, sizeof secrets);
+  for (std::size_t j = 0; j < keys.size(); ++j) {
+    keystream(active_kernels(), keys[j], 0, {stream.data(), stream.size()});
+    found += occurrences("round key", keys[j].round_keys, sizeof keys[j].round_keys);
+    found += occurrences("keystream", stream.data(), stream.size());
+  }
+  const int random = random_words();
+  std::printf("%d known values, %d random-looking words\n", found, random);
+  return found != 0 || random > 8 ? 1 : 0;  // some leave more than a hundred if nothing is wiped
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) return 2;
+  const std::string mode = argv[1];
+  fill();
+  if (mode == "control") {
+    mark_secrets();
+    bytes[secrets[0][0]] = 1;
+    return 0;
+  }
+  select_kernels(argv[2]);
+  if (mode == "residue") return residue(argv[3]);
+  mark_secrets();
+  run(argv[3]);
+}

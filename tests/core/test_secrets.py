@@ -1,0 +1,61 @@
+"""Secrets neither stay on the stack nor decide branches and addresses."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from core import native
+from fedsecure import _core
+
+if TYPE_CHECKING:
+    import subprocess
+
+PARTS = ["dispatch", "fixed_point", "masks", "parallel", "prg", "ring", "secret", "shamir"]
+OPERATIONS = ["keystream", "masks", "encode", "round", "inspect", "ring", "shamir"]
+HEADER = Path("/usr/include/valgrind/memcheck.h")
+
+pytestmark = [
+    native.needs_compiler,
+    pytest.mark.skipif(platform.system() != "Linux", reason="looks at the stack as on Linux"),
+]
+with_valgrind = pytest.mark.skipif(
+    shutil.which("valgrind") is None or not HEADER.is_file(), reason="needs valgrind"
+)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = Path(__file__).parent
+    sources = [here / "secrets_check.cpp", *native.kernel_sources()]
+    sources += [native.SOURCES / f"{part}.cpp" for part in PARTS]
+    flags = ["-DFEDSECURE_CONSTTIME_CHECK"] if HEADER.is_file() else []
+    return native.link(tmp_path_factory.mktemp("secrets") / "secrets_check", sources, *flags)
+
+
+def valgrind(*command: object) -> subprocess.CompletedProcess[str]:
+    return native.run("valgrind", "--quiet", "--error-exitcode=9", *command)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", _core.available_kernels())
+def test_nothing_is_left_on_the_stack(program: Path, name: str, operation: str) -> None:
+    result = native.run(program, "residue", name, operation)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@with_valgrind
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", _core.available_kernels())
+def test_constant_time(program: Path, name: str, operation: str) -> None:
+    result = valgrind(program, "consttime", name, operation)
+    assert result.returncode == 0, result.stderr
+
+
+@with_valgrind
+def test_valgrind_sees_a_look_up_by_secret(program: Path) -> None:
+    assert valgrind(program, "control", "-", "-").returncode == 9
