@@ -28,6 +28,7 @@ encodings = st.builds(
 )
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     st.lists(st.floats(-20, 20), min_size=1, max_size=40), encodings, st.none() | st.floats(1, 1e3)
 )
@@ -51,6 +52,7 @@ def test_encoded_integers_are_those_of_the_reference(
     assert [int(element) % 2**layout.modulus_bits for element in found] == expected
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["f2", "f4", "f8"]), st.lists(floats, max_size=9)), max_size=5
@@ -111,6 +113,7 @@ def test_pieces_are_one_allocation_and_leave_the_arrays_alone() -> None:
     np.testing.assert_array_equal(leaf, np.linspace(-8, 8, 100, dtype=np.float32))
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.floats(-8, 8), min_size=1, max_size=30), encodings)
 def test_one_client_comes_back_within_a_step(values: list[float], encoding: FixedPoint) -> None:
     update = np.array(values)
@@ -119,7 +122,7 @@ def test_one_client_comes_back_within_a_step(values: list[float], encoding: Fixe
     assert np.abs(mean - update).max() <= allowed
 
 
-@settings(max_examples=60)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     st.integers(1, 12).flatmap(
         lambda n: st.tuples(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fedsecure.encoding import FixedPoint, RingLayout, ring_width
@@ -50,6 +50,7 @@ def test_the_default_fits_a_32_bit_lane_for_100_clients() -> None:
     assert (layout.modulus_bits, layout.dtype) == (31, np.uint32)
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     clip=st.floats(1e-6, 1e6),
     bits=st.integers(0, 40),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedsecure.errors import EncodingError
@@ -132,6 +132,7 @@ trees = st.recursive(
 )
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(trees)
 def test_any_tree_comes_back_as_it_was(tree: Any) -> None:
     try:
