@@ -218,7 +218,7 @@ def _checked_drops(
 def _checked_updates(updates: Iterable[PyTree]) -> list[PyTree]:
     if isinstance(updates, Mapping | str | bytes) or not isinstance(updates, Iterable):
         raise EncodingError(
-            f"updates is a {type(updates).__name__}; give a list with one update per client"
+            f"updates is of type {type(updates).__name__}; give a list with one update per client"
         )
     trees = list(updates)
     if not trees:
@@ -241,7 +241,7 @@ def _checked_weights(weights: Iterable[float] | None, count: int) -> list[float]
         return None
     if isinstance(weights, Mapping | str | bytes) or not isinstance(weights, Iterable):
         raise EncodingError(
-            f"weights is a {type(weights).__name__}; give a list with one number per client"
+            f"weights is of type {type(weights).__name__}; give a list with one number per client"
         )
     given: list[Any] = list(weights)
     if len(given) != count:
