@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from fedsecure import wire
@@ -12,7 +14,7 @@ from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdE
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
 from fedsecure.protocols.base import Session
-from fedsecure.protocols.masking import PairwiseMasking
+from fedsecure.protocols.masking import PairwiseMasking, keyring
 from fedsecure.protocols.masking.messages import (
     Kind,
     Member,
@@ -218,6 +220,21 @@ def test_an_altered_commitment_is_noticed() -> None:
     parties.finish_stage()
     with pytest.raises(RemoteProtocolError, match="shares of client 2 do not give"):
         parties.finish_stage()
+
+
+@pytest.mark.parametrize("what", ["names", "shares"])
+def test_a_neighbour_that_encrypts_nonsense(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ciphertext that authenticates still says from whom, to whom, and two well-formed shares."""
+    parties = Parties(4).until(Stage.SHARE_KEYS)
+    with monkeypatch.context() as cheat:
+        if what == "names":
+            cheat.setattr(keyring, "_IDS", struct.Struct(">II"))
+        else:
+            cheat.setattr(keyring, "split", lambda *_: np.full((2, 4, 40), 255, np.uint8))
+        parties.send([1])
+    parties.finish_stage_of([0, 2, 3])
+    reason = "shares from client 1 are not well-formed"
+    refuses_for_good(parties, 0, parties.mail[0][0], reason)
 
 
 # --- the request ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fedsecure import wire
-from fedsecure.errors import EncodingError, LocalProtocolError, RemoteProtocolError
+from fedsecure.errors import CryptoError, EncodingError, LocalProtocolError, RemoteProtocolError
 from fedsecure.primitives import entropy
 from fedsecure.protocols.masking.states import Stage
 from parties import ENCODING, Parties, body_of, make_updates
@@ -97,7 +97,6 @@ def test_the_masked_input_is_made_once() -> None:
     rest = list(upload)
     assert len(rest) == 2
     assert list(upload) == []
-    assert client._masks.__repr__() == "MaskSet(4 masks, seeds hidden)"
     with pytest.raises(LocalProtocolError, match="wiped"):
         updates.encode(0, 1)
     for message in [first, *rest]:
@@ -240,3 +239,29 @@ def test_a_setting_that_cannot_be_used_is_refused_at_once(monkeypatch: pytest.Mo
             parties.protocol.server(parties.session)
     monkeypatch.setenv("FEDSECURE_THREADS", "2")
     parties.finish()
+
+
+def test_without_entropy_the_session_ends_and_the_error_is_the_real_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parties = Parties(4).until(Stage.SHARE_KEYS)
+    client = parties.clients[0]
+
+    def nothing(size: int) -> bytes:
+        raise CryptoError("no randomness")
+
+    monkeypatch.setattr(entropy, "_system", nothing)
+    with pytest.raises(CryptoError, match="no randomness"):
+        client.receive(parties.mail[0][0])
+    assert client.stage is Stage.ABORTED
+    assert all(secret.wiped for secret in secrets_of(client))
+
+
+def test_reprs_of_the_parts() -> None:
+    parties = Parties(4, size=40, chunk=16).until(Stage.MASKED_INPUT)
+    client = parties.clients[0]
+    assert repr(client._keyring) == "KeyRing(client 0, contents hidden)"
+    upload = client.receive(parties.mail[0][0])
+    next(upload)
+    assert repr(upload) == "Upload(1 of 3 messages made)"
+    assert repr(client._masks) == "MaskSet(4 masks, seeds hidden)"

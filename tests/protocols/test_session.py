@@ -20,6 +20,7 @@ from fedsecure.errors import (
 from fedsecure.protocols.base import Session
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import TreeSpec
+from fedsecure.testing import PlaintextSum
 from parties import Parties, make_updates
 
 SPEC = TreeSpec.of(make_updates(1)[0])
@@ -172,6 +173,11 @@ def test_parties_of_a_restored_session_work_together() -> None:
     parties.server = parties.protocol.server(restored)
     parties.finish()
     assert set(parties.server.result().mean) == {"a", "b"}
+
+
+def test_a_session_of_nobody() -> None:
+    with pytest.raises(LocalProtocolError, match="0 clients; a session has 1 to 1048576"):
+        PlaintextSum().session(client_ids=[], spec=SPEC, encoding=ENCODING)
 
 
 def test_frozen() -> None:

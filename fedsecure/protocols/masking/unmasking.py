@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedsecure.errors import CryptoError, RemoteProtocolError, ThresholdError
+from fedsecure.errors import CryptoError, RemoteProtocolError
 from fedsecure.primitives import shamir
 from fedsecure.primitives.keys import PrivateKey
 from fedsecure.primitives.masks import MaskSet
@@ -96,12 +96,10 @@ class Unmasking:
     def _chosen(self, owner: int) -> tuple[tuple[int, int], ...]:
         """Returns the holders whose shares of the owner are used, with their abscissas."""
         present = (holder for holder in self.graph.holders(owner) if holder in self.answers)
-        chosen = tuple(islice(present, self.threshold))
-        if len(chosen) < self.threshold:
-            raise ThresholdError(
-                f"{len(chosen)} shares of client {owner} came back, {self.threshold} are needed"
-            )
-        return tuple((holder, self.graph.position(owner, holder)) for holder in chosen)
+        return tuple(
+            (holder, self.graph.position(owner, holder))
+            for holder in islice(present, self.threshold)
+        )
 
     def _self_seed(self, owner: int, secret: Secret) -> bytes:
         if schedule.commitment(secret.view, self.ctx, owner) != self.commitments[owner]:
