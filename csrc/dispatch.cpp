@@ -4,8 +4,12 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#if defined(FEDSECURE_X86_64) && defined(_MSC_VER)
+#if defined(FEDSECURE_X86_64)
+#if defined(_MSC_VER)
 #include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
 #endif
 
 namespace fedsecure {
@@ -20,15 +24,19 @@ struct Tier {
 // AES-NI and SSE4.1 use the registers every x86-64 system saves, so CPUID alone decides (no
 // XGETBV).
 bool has_aesni() {
+  constexpr unsigned kNeeded = (1u << 25) | (1u << 19);  // of leaf 1, ECX: AES and SSE4.1
 #if defined(_MSC_VER)
   int leaf[4];
   __cpuid(leaf, 1);
-  constexpr int kNeeded = (1 << 25) | (1 << 19);  // AES, SSE4.1
-  return (leaf[2] & kNeeded) == kNeeded;
+  const auto features = static_cast<unsigned>(leaf[2]);
 #else
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned features = 0;
+  unsigned edx = 0;
+  if (__get_cpuid(1, &eax, &ebx, &features, &edx) == 0) return false;
 #endif
+  return (features & kNeeded) == kNeeded;
 }
 #endif
 
