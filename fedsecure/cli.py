@@ -1,0 +1,90 @@
+"""The command `fedsecure`: demonstrations, and what this installation can do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fedsecure
+from fedsecure.demo import run_demo
+from fedsecure.errors import FedSecureError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+
+    Returns:
+        0, or 2 when fedsecure or the operating system refused: one line on stderr says why.
+
+    Raises:
+        SystemExit: from argparse, for --help, --version and unusable arguments.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.command == "demo":
+            run_demo(arguments.out, only=arguments.only, rounds=arguments.rounds)
+        else:
+            _info()
+    except (FedSecureError, OSError) as error:
+        print(f"fedsecure: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fedsecure", description="Secure aggregation for federated learning."
+    )
+    parser.add_argument("--version", action="version", version=f"fedsecure {fedsecure.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    demo = commands.add_parser(
+        "demo", help="federated averaging on real data, secure and plain side by side"
+    )
+    demo.add_argument("--only", choices=("linear", "credit"), help="one demo instead of both")
+    demo.add_argument(
+        "--rounds",
+        type=_positive_int,
+        metavar="N",
+        help="rounds of federated averaging (default: 100 for linear, 30 for credit)",
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo_out"),
+        metavar="DIR",
+        help="folder for the CSV and PNG files (default: demo_out)",
+    )
+    commands.add_parser("info", help="version, kernels and threads of this installation")
+    return parser
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of rounds: give 1 or more")
+    return value
+
+
+def _info() -> None:
+    print(f"fedsecure {fedsecure.__version__}")
+    print(f"kernels   {fedsecure.active_kernels()} (available: {_available()})")
+    print(f"threads   {_threads()}")
+
+
+def _available() -> str:
+    return ", ".join(fedsecure.available_kernels())
+
+
+def _threads() -> int:
+    """Returns how many cores this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

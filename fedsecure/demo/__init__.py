@@ -1,0 +1,37 @@
+"""The demonstrations behind `fedsecure demo`: a line through shared points, and a credit score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from fedsecure.demo import credit, linear
+from fedsecure.demo.report import Report
+
+__all__ = ["Report", "run_demo"]
+
+
+def run_demo(
+    out: Path,
+    *,
+    only: Literal["linear", "credit"] | None = None,
+    rounds: int | None = None,
+    report: Report | None = None,
+) -> None:
+    """Runs both demos, or the one named, prints them, and writes their curves to `out`.
+
+    Args:
+        out: folder for the CSV and PNG files; made if it is not there.
+        only: one demo instead of both.
+        rounds: rounds of federated averaging, > 0; by default what each demo needs.
+        report: where to print; by default to standard output.
+
+    Raises:
+        DemoError: the data set is missing, or secure and plain means of a round disagree.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    report = Report() if report is None else report
+    if only in (None, "linear"):
+        linear.run_linear(report, out, rounds=rounds or linear.ROUNDS)
+    if only in (None, "credit"):
+        credit.run_credit(report, out, rounds=rounds or credit.ROUNDS)
