@@ -98,6 +98,27 @@ span<std::uint8_t> byte_output(py::array& array, const char* name) {
   return output<std::uint8_t>(array, name);
 }
 
+namespace {
+
+py::bytes py_random_bytes(py::handle n) {
+  const std::uint64_t size = to_unsigned(n, "n");
+  if (size > static_cast<std::uint64_t>(PY_SSIZE_T_MAX))
+    throw py::value_error("n is larger than any bytes object");
+  PyObject* const raw = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
+  if (raw == nullptr) throw py::error_already_set();
+  py::bytes result = py::reinterpret_steal<py::bytes>(raw);
+  // Nobody else has seen the object yet, so it may still be written to.
+  auto* const data = reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(raw));
+  const span<std::uint8_t> out(data, static_cast<std::size_t>(size));
+  {
+    const py::gil_scoped_release nogil;
+    fill_random(out);
+  }
+  return result;
+}
+
+}  // namespace
+
 void bind_system(py::module_& m) {
   m.def("available_kernels", &available_kernels,
         "available_kernels() -> list[str]\n\n"
@@ -110,25 +131,9 @@ void bind_system(py::module_& m) {
         "select_kernels(name: str) -> None\n\n"
         "Use the named kernel set from now on, in all threads (for tests and benches; users set\n"
         "FEDSECURE_KERNELS before importing). ValueError, naming the available ones, otherwise.");
-  m.def(
-      "random_bytes",
-      [](py::handle n) {
-        const std::uint64_t size = to_unsigned(n, "n");
-        if (size > static_cast<std::uint64_t>(PY_SSIZE_T_MAX))
-          throw py::value_error("n is larger than any bytes object");
-        PyObject* const raw = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
-        if (raw == nullptr) throw py::error_already_set();
-        py::bytes result = py::reinterpret_steal<py::bytes>(raw);
-        auto* const data = reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(raw));
-        {
-          const py::gil_scoped_release nogil;
-          fill_random(span<std::uint8_t>(data, static_cast<std::size_t>(size)));
-        }
-        return result;
-      },
-      py::arg("n"),
-      "random_bytes(n: int) -> bytes\n\n"
-      "n bytes from the operating system's generator; RuntimeError if it gives none.");
+  m.def("random_bytes", &py_random_bytes, py::arg("n"),
+        "random_bytes(n: int) -> bytes\n\n"
+        "n bytes from the operating system's generator; RuntimeError if it gives none.");
   m.def(
       "wipe",
       [](py::handle buffer) {

@@ -11,7 +11,9 @@
 namespace fedsecure {
 namespace {
 
-// 64 x 64 -> 128 bit products; every 64-bit GCC and Clang has them. Others need a port of mul().
+#if !defined(__SIZEOF_INT128__)
+#error "Shamir shares need 128-bit products: build with a 64-bit GCC or Clang, or port mul()"
+#endif
 __extension__ using Wide = unsigned __int128;
 using Element = std::uint64_t;
 
