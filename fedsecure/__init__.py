@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 try:
     from fedsecure import _core
-except ImportError as error:  # shown in a subprocess by tests/test_package.py
+except ImportError as error:
     if find_spec("fedsecure._core") is None:
         error.add_note(
             "The compiled extension fedsecure._core is not there. From a source tree, build it with "
