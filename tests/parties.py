@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from fedsecure import wire
 from fedsecure.encoding import FixedPoint
+from fedsecure.errors import RemoteProtocolError
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.protocols.masking.messages import Kind
 from fedsecure.protocols.masking.states import Stage
@@ -161,3 +163,13 @@ def reseal(message: bytes, **changes: Any) -> bytes:
 def body_of(message: bytes) -> memoryview:
     """The body."""
     return memoryview(message)[wire.HEADER_SIZE :]
+
+
+def refuses_for_good(parties: Parties, name: int, message: bytes, reason: str) -> None:
+    """The client ends the session, and answers not even the honest message afterwards."""
+    client = parties.clients[name]
+    with pytest.raises(RemoteProtocolError, match=reason):
+        client.receive(message)
+    assert client.stage is Stage.ABORTED
+    with pytest.raises(RemoteProtocolError, match="ABORTED"):
+        client.receive(parties.mail[name][0])

@@ -292,3 +292,29 @@ def test_result_says_who_is_in_it() -> None:
 def test_a_server_is_not_cloned(clone: object) -> None:
     with pytest.raises(LocalProtocolError, match="neither copied nor pickled"):
         clone(Parties(3).server)
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_who_has_dropped_out_stays_out(stage: Stage) -> None:
+    """Even with a well-formed message of the right stage, made up from somebody else's."""
+    parties = Parties(5)
+    parties.finish_stage(absent=[1])
+    parties.until(stage)
+    for message in parties.answer(0):
+        with pytest.raises(RemoteProtocolError, match=r"client 1 in stage.*has dropped out"):
+            parties.server.receive(1, reseal(message, sender=1))
+        parties.server.receive(0, message)
+    parties.finish_stage_of([2, 3, 4])
+    parties.finish()
+
+
+def test_half_an_upload_is_forgotten() -> None:
+    parties = Parties(4, size=50, chunk=16).until(Stage.MASKED_INPUT)
+    before = parties.total.copy()
+    for message in parties.answer(1)[:-1]:
+        parties.server.receive(1, message)
+    np.testing.assert_array_equal(parties.total, before)
+    assert list(parties.server._vectors._arriving) == [1]
+    parties.finish_stage_of([0, 2, 3])
+    assert parties.server._vectors._arriving == {}
+    parties.finish()
