@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from fedsecure import _core
 
 KERNEL_SETS = tuple(_core.available_kernels())
@@ -50,7 +51,9 @@ def bench_encode_numpy(per_weight: Run, size: int) -> None:
     x = update(size)
 
     def encode() -> np.ndarray:
-        return np.rint(np.clip(x, -CLIP, CLIP) * np.float64(2.0**BITS)).astype(np.int64).astype("u4")
+        return (
+            np.rint(np.clip(x, -CLIP, CLIP) * np.float64(2.0**BITS)).astype(np.int64).astype("u4")
+        )
 
     per_weight(f"encode float32 -> uint32, d = {size}", "numpy, nearest", size, encode)
 

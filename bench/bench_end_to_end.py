@@ -1,12 +1,13 @@
-"""`secure_aggregate` with every party in this process, beside numpy's plain mean: the price of privacy."""
+"""`secure_aggregate`, every party in this process, beside numpy's mean: the price of privacy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import fedsecure as fs
 import numpy as np
 import pytest
+
+import fedsecure as fs
 
 CLIENTS = [3, 10, 30]
 SIZES = [1_000, 100_000, 1_000_000]
@@ -21,9 +22,7 @@ Run = Callable[..., None]
 
 def updates(clients: int, size: int) -> list[dict[str, np.ndarray]]:
     generator = np.random.default_rng(SEED)
-    return [
-        {"w": generator.normal(0.0, 0.05, size).astype(np.float32)} for _ in range(clients)
-    ]
+    return [{"w": generator.normal(0.0, 0.05, size).astype(np.float32)} for _ in range(clients)]
 
 
 def group(clients: int, size: int) -> str:

@@ -1,8 +1,9 @@
 """The cost of one pairwise mask, beside the quickest generators a Python user has at hand.
 
-Each call adds or subtracts the masks of several neighbors, as a client does. The others in the table do the
-same sum with `cryptography`'s AES-128-CTR (the same keystream, in cache-sized pieces, then numpy's add) and
-with numpy's PCG64, which is no cryptographic generator: it stands for "masks for free".
+Each call adds or subtracts the masks of several neighbors, as a client does. The others in the
+table do the same sum with `cryptography`'s AES-128-CTR (the same keystream, in cache-sized pieces,
+then numpy's add) and with numpy's PCG64, which is no cryptographic generator: it stands for "masks
+for free".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
+
 from fedsecure import _core
 
 KERNEL_SETS = tuple(_core.available_kernels())

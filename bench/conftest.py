@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from fedsecure import _core
 
 KERNEL_SETS = tuple(_core.available_kernels())
@@ -25,7 +26,8 @@ def per_weight(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., 
     """Returns `per_weight(group, what, count, function, rounds=None)`, which times `function`.
 
     `count` is how many weights (times neighbors, if any) one call handles; the median over it goes
-    into the closing table and, as `ns_per_weight`, into the JSON. `rounds` fixes the number of calls.
+    into the closing table and, as `ns_per_weight`, into the JSON. `rounds` fixes the number of
+    calls.
     """
 
     def run(

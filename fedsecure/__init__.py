@@ -14,8 +14,8 @@ try:
 except ImportError as error:
     if find_spec("fedsecure._core") is None:
         error.add_note(
-            "The compiled extension fedsecure._core is not there. From a source tree, build it with "
-            "'pip install .' (a C++17 compiler is enough) and run Python outside the source folder."
+            "The compiled extension fedsecure._core is not there. From a source tree, build it "
+            "with 'pip install .' (a C++17 compiler is enough) and run Python outside that folder."
         )
     raise
 

@@ -1,8 +1,9 @@
 """Federated averaging as a value: two functions, a frozen state, any model and any aggregator.
 
-McMahan, Moore, Ramage, Hampson, Aguera y Arcas: "Communication-Efficient Learning of Deep Networks from
-Decentralized Data" (AISTATS 2017), Algorithm 1, with the server step of Reddi et al. "Adaptive Federated
-Optimization" (ICLR 2021), Algorithm 1, for SGD: params + server_lr * mean(trained - params).
+McMahan, Moore, Ramage, Hampson, Aguera y Arcas: "Communication-Efficient Learning of Deep Networks
+from Decentralized Data" (AISTATS 2017), Algorithm 1, with the server step of Reddi et al. "Adaptive
+Federated Optimization" (ICLR 2021), Algorithm 1, for SGD:
+params + server_lr * mean(trained - params).
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class FederatedAlgorithm:
 
     Attributes:
         init: `init(params) -> ServerState`; copies `params`.
-        apply: `apply(state, clients) -> (ServerState, RoundDiagnostics)`; one round over a sequence of
-            whatever `client_update` takes as its second argument. `state` is left as it was.
+        apply: `apply(state, clients) -> (ServerState, RoundDiagnostics)`; one round over a sequence
+            of whatever `client_update` takes as its second argument. `state` is left as it was.
     """
 
     init: Callable[[Any], ServerState]
@@ -97,25 +98,27 @@ def federated_averaging(
 ) -> FederatedAlgorithm:
     """Returns federated averaging with the given local training (McMahan et al. 2017, Algorithm 1).
 
-    Each round every client gets its own copy of the model, trains it, and its update (trained - params) is
-    averaged with its number of examples as weight; the model then moves by `server_lr` times the mean.
+    Each round every client gets its own copy of the model, trains it, and its update (trained -
+    params) is averaged with its number of examples as weight; the model then moves by `server_lr`
+    times the mean.
 
     Args:
         client_update: `client_update(params, client_data) -> (trained_params, num_examples)`.
-            `trained_params` has the tree, shapes and dtypes of `params`, which may be trained in place.
-            `num_examples` is a finite number > 0.
-        aggregate: how the updates are averaged; by default `secure_aggregate`, with every party in this
-            process. Use `functools.partial` to choose its protocol and encoding.
+            `trained_params` has the tree, shapes and dtypes of `params`, which may be trained in
+            place. `num_examples` is a finite number > 0.
+        aggregate: how the updates are averaged; by default `secure_aggregate`, with every party in
+            this process. Use `functools.partial` to choose its protocol and encoding.
         server_lr: the server's learning rate, > 0; 1.0 is the paper's plain averaging.
 
     Returns:
         A `FederatedAlgorithm`.
 
     Raises:
-        LocalProtocolError: `server_lr` is not a finite number > 0; at `apply`, there are no clients or
-            `client_update` did not return a pair.
-        EncodingError: at `init`, `params` holds something else than float arrays; at `apply`, a client's
-            number of examples or its trained tree is unusable. The message names the client.
+        LocalProtocolError: `server_lr` is not a finite number > 0; at `apply`, there are no clients
+            or `client_update` did not return a pair.
+        EncodingError: at `init`, `params` holds something else than float arrays; at `apply`, a
+            client's number of examples or its trained tree is unusable. The message names the
+            client.
 
     Example:
         >>> import numpy as np
@@ -181,7 +184,7 @@ def _positive(value: object) -> float | None:
 
 
 def _to_vector(tree: Any) -> tuple[FloatVector, TreeSpec]:
-    """Returns a fresh 1-D copy of all values, in the tree's own order, and the tree's description."""
+    """Returns a fresh 1-D copy of all values, in flat order, and the tree's description."""
     leaves, spec = flatten(tree)
     return np.concatenate(leaves, dtype=spec.dtype), spec
 

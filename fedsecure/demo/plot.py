@@ -1,4 +1,4 @@
-"""Writes the curves of a demo: always the numbers as CSV, and a PNG where matplotlib is installed."""
+"""Writes the curves of a demo: the numbers as CSV, and a PNG where matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def draw_linear(report: Report, path: Path, columns: Columns, truth: float) -> N
     if figure is None:
         return
     value, gap = figure.subplots(1, 2)
-    styles = {
+    styles: dict[str, tuple[str, dict[str, Any]]] = {
         "one_local_step": ("1 local step, plain", {"color": ORANGE}),
         "plain_fedavg": ("50 local steps, plain", {"color": SKY, "linewidth": 5}),
         "secure_fedavg": ("50 local steps, secure", {"color": BLUE}),
@@ -54,12 +54,14 @@ def draw_linear(report: Report, path: Path, columns: Columns, truth: float) -> N
 
 
 def draw_credit(report: Report, path: Path, columns: Columns) -> None:
-    """Draws accuracy and AUC by round for the three ways and the banks alone, and seconds by round."""
+    """Draws accuracy and AUC by round, for the three ways and the banks alone, and the time."""
     figure = _figure(report, "Ten banks, one credit score (German credit data, common test set)")
     if figure is None:
         return
     panels = figure.subplots(1, 3)
-    for panel, measure, title in zip(panels, ("accuracy", "auc"), ("Accuracy", "AUC"), strict=False):
+    for panel, measure, title in zip(
+        panels, ("accuracy", "auc"), ("Accuracy", "AUC"), strict=False
+    ):
         _draw_measure(panel, columns, measure)
         _finish(panel, f"{title} by round", "round", "")
     seconds = columns["secure_seconds"]
@@ -73,8 +75,10 @@ def draw_credit(report: Report, path: Path, columns: Columns) -> None:
 def _draw_measure(panel: Any, columns: Columns, measure: str) -> None:
     rounds = range(1, len(columns[f"secure_{measure}"]) + 1)
     low, high = columns[f"local_lowest_{measure}"], columns[f"local_highest_{measure}"]
-    panel.fill_between(rounds, low, high, color=GREY, alpha=0.15, linewidth=0, label="banks alone, range")
-    lines = {
+    panel.fill_between(
+        rounds, low, high, color=GREY, alpha=0.15, linewidth=0, label="banks alone, range"
+    )
+    lines: dict[str, tuple[str, dict[str, Any]]] = {
         "local_mean": ("banks alone, mean", {"color": GREY, "linestyle": "--"}),
         "central": ("all data in one place", {"color": ORANGE}),
         "plain": ("plain FedAvg", {"color": SKY, "linewidth": 5}),

@@ -35,8 +35,10 @@ class ServerView:
     learnt: Aggregate
 
 
-def server_view(updates: Sequence[Any], weights: Sequence[float], encoding: FixedPoint) -> ServerView:
-    """Returns one round twice, through `PairwiseMasking` and through the insecure `PlaintextSum`."""
+def server_view(
+    updates: Sequence[Any], weights: Sequence[float], encoding: FixedPoint
+) -> ServerView:
+    """Returns one round twice: through `PairwiseMasking` and the insecure `PlaintextSum`."""
     masked, learnt = _received(PairwiseMasking(), updates, weights, encoding)
     unmasked, _ = _received(PlaintextSum(), updates, weights, encoding)
     return ServerView(masked, unmasked, learnt)
@@ -45,7 +47,8 @@ def server_view(updates: Sequence[Any], weights: Sequence[float], encoding: Fixe
 def byte_entropy(pieces: Sequence[bytes]) -> float:
     """Returns the Shannon entropy of the bytes, in bits per byte: 0 for all the same, 8 at most.
 
-    A few thousand random bytes come a little short of 8, since not every value turns up equally often.
+    A few thousand random bytes come a little short of 8, since not every value turns up equally
+    often.
     """
     counts = Counter(b"".join(pieces))
     total = counts.total()
@@ -60,7 +63,9 @@ def _received(
     def observe(direction: str, client_id: int, stage: str, data: bytes) -> None:
         if direction == "to_server" and stage == VECTOR_STAGE:
             body = memoryview(data)[wire.HEADER_SIZE :]
-            arrived[client_id] = arrived.get(client_id, b"") + bytes(wire.decode_vector(body).packed)
+            arrived[client_id] = arrived.get(client_id, b"") + bytes(
+                wire.decode_vector(body).packed
+            )
 
     result = run_session(
         updates, weights=weights, protocol=protocol, encoding=encoding, observe=observe
