@@ -11,6 +11,7 @@ from pathlib import Path
 import fedsecure
 from fedsecure.demo import run_demo
 from fedsecure.errors import FedSecureError
+from fedsecure.primitives import masks
 
 __all__ = ["main"]
 
@@ -84,7 +85,10 @@ def _available() -> str:
 
 
 def _threads() -> int:
-    """Returns how many cores this process may use, which may be fewer than the machine has."""
+    """Returns what FEDSECURE_THREADS says, or else how many cores this process may use."""
+    chosen = masks.threads()
+    if chosen:
+        return chosen
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

