@@ -84,6 +84,9 @@ class SideBySide:
 
 
 def largest_difference(first: Any, second: Any) -> float:
-    """Returns the largest absolute difference between two pytrees of one structure."""
+    """Returns the largest absolute difference between two pytrees of one structure.
+
+    A NaN anywhere makes it NaN: numpy's maximum keeps it, Python's may lose it.
+    """
     pairs = zip(flatten(first)[0], flatten(second)[0], strict=True)
-    return max(float(np.max(np.abs(one - other))) for one, other in pairs)
+    return float(np.max([np.max(np.abs(one - other)) for one, other in pairs]))

@@ -47,6 +47,7 @@ class CreditResult:
         plain: federated averaging in the clear.
         secure: federated averaging through `secure_aggregate`.
         local: per round, each bank alone.
+        no_model: calling every applicant good, the least that accuracy has to beat.
         comparisons: the two means of each round, held against each other.
         view: what the server of the first round received.
     """
@@ -55,6 +56,7 @@ class CreditResult:
     plain: tuple[Score, ...]
     secure: tuple[Score, ...]
     local: tuple[tuple[Score, ...], ...]
+    no_model: Score
     comparisons: tuple[Comparison, ...]
     view: ServerView
 
@@ -136,12 +138,14 @@ def _learn(clients: list[Rows], test: Rows, rounds: int) -> CreditResult:
     secure = _federated(clients, test, secure_mean, rounds)
     plain = _federated(clients, test, insecure_plain_average, rounds)
     local = [_alone(client, test, rounds) for client in clients]
+    # The model starts at zero, so what the first round trains is the update itself.
     first = [_client_update(initial_scorer(width), client) for client in clients]
     return CreditResult(
         central=_alone(pooled, test, rounds),
         plain=plain,
         secure=secure,
         local=tuple(zip(*local, strict=True)),
+        no_model=_score(initial_scorer(width), test),
         comparisons=tuple(secure_mean.rounds),
         view=server_view([params for params, _ in first], [n for _, n in first], ENCODING),
     )
@@ -196,13 +200,13 @@ def _print_view(report: Report, view: ServerView, names: tuple[str, ...]) -> Non
     report.say("What the server saw in round 1, of the first bank (the packed numbers, in hex):")
     report.lines(
         f"as sent, masked      {view.masked[0][:20].hex(' ')} ...",
-        f"if it were not       {view.unmasked[0][:20].hex(' ')} ...",
+        f"same, without masks  {view.unmasked[0][:20].hex(' ')} ...",
     )
     report.say(
         f"Entropy over all {count} bytes of the ten banks, 8 bits per byte at most: "
         f"{byte_entropy(view.masked):.2f} masked, {byte_entropy(view.unmasked):.2f} without."
     )
-    report.say("What it learnt: the mean update of the ten banks, of which the largest entries are")
+    report.say("What it learnt: the mean update of the ten banks, whose largest entries are:")
     mean = view.learnt.mean["weights"]
     largest = np.argsort(-np.abs(mean))[:4]
     report.lines(*(f"{mean[column]:+.5f}  {names[column]}" for column in largest))
@@ -218,7 +222,7 @@ def _print_rounds(report: Report, result: CreditResult) -> None:
             "all data in\none place",
             "plain\nFedAvg",
             "secure\nFedAvg",
-            "secure - plain,\nsteps",
+            "difference,\nquant. steps",
             "seconds,\nsecure",
         ),
         [
@@ -238,6 +242,7 @@ def _print_rounds(report: Report, result: CreditResult) -> None:
 
 def _print_end(report: Report, result: CreditResult) -> None:
     final = {
+        "nothing: everybody is good": result.no_model,
         "banks alone, mean": result.local_mean()[-1],
         "all data in one place": result.central[-1],
         "plain FedAvg": result.plain[-1],

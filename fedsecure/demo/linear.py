@@ -85,7 +85,7 @@ def run_linear(report: Report, out: Path, *, rounds: int = ROUNDS) -> LinearResu
     _print_end(report, result)
     columns = {"one_local_step": one_step, "plain_fedavg": plain, "secure_fedavg": secure}
     report.lines(f"written: {write_csv(out / 'linear.csv', columns)}")
-    draw_linear(report, out / "linear.png", columns, TRUE_Y)
+    draw_linear(report, out / "linear.png", columns, truth=TRUE_Y, local_steps=LOCAL_STEPS)
     return result
 
 
@@ -104,7 +104,7 @@ def _two_participants(report: Report) -> str:
         algorithm.apply(algorithm.init(initial_line()), [points(1, 2, 3), points(4, 5)])
     except ThresholdError as refused:
         report.say("The library refuses, in its own words:")
-        report.lines(f"ThresholdError: {refused}")
+        report.quote(f"ThresholdError: {refused}")
         return str(refused)
     raise DemoError(
         "secure_aggregate averaged two participants; it has to refuse, please report this"
@@ -133,7 +133,7 @@ def _print_rounds(report: Report, result: LinearResult) -> None:
             "1 local step,\nplain",
             f"{LOCAL_STEPS} local steps,\nplain",
             f"{LOCAL_STEPS} local steps,\nsecure",
-            "secure - plain,\nsteps",
+            "difference,\nquant. steps",
             "seconds,\nsecure",
         ),
         [

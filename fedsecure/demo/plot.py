@@ -15,7 +15,7 @@ __all__ = ["draw_credit", "draw_linear", "write_csv"]
 Columns = Mapping[str, Sequence[float]]
 
 # Okabe and Ito's colours, told apart by colour-blind eyes as well.
-ORANGE, SKY, GREEN, BLUE, GREY = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#777777"
+ORANGE, SKY, BLUE, GREY = "#E69F00", "#56B4E9", "#0072B2", "#777777"
 SIZE = (11.0, 4.2)  # inches
 
 
@@ -29,7 +29,9 @@ def write_csv(path: Path, columns: Columns) -> Path:
     return path
 
 
-def draw_linear(report: Report, path: Path, columns: Columns, truth: float) -> None:
+def draw_linear(
+    report: Report, path: Path, columns: Columns, *, truth: float, local_steps: int
+) -> None:
     """Draws the prediction at 6 by round, and how far it is from the truth on a log scale."""
     figure = _figure(report, "One line through everybody's points")
     if figure is None:
@@ -37,8 +39,8 @@ def draw_linear(report: Report, path: Path, columns: Columns, truth: float) -> N
     value, gap = figure.subplots(1, 2)
     styles: dict[str, tuple[str, dict[str, Any]]] = {
         "one_local_step": ("1 local step, plain", {"color": ORANGE}),
-        "plain_fedavg": ("50 local steps, plain", {"color": SKY, "linewidth": 5}),
-        "secure_fedavg": ("50 local steps, secure", {"color": BLUE}),
+        "plain_fedavg": (f"{local_steps} local steps, plain", {"color": SKY, "linewidth": 5}),
+        "secure_fedavg": (f"{local_steps} local steps, secure", {"color": BLUE}),
     }
     for name, (label, style) in styles.items():
         rounds = range(1, len(columns[name]) + 1)
@@ -48,7 +50,7 @@ def draw_linear(report: Report, path: Path, columns: Columns, truth: float) -> N
     gap.axhline(0.01, color=GREY, linestyle=":", linewidth=1)
     gap.annotate("0.01", (1, 0.01), color=GREY, va="bottom")
     _finish(value, "Prediction at x = 6", "round", "y")
-    _finish(gap, "Distance from the truth", "round", "|y - 3.5|, log scale")
+    _finish(gap, "Distance from the truth", "round", f"|y - {truth}|, log scale")
     value.legend(frameon=False)
     _save(report, figure, path)
 
@@ -80,9 +82,9 @@ def _draw_measure(panel: Any, columns: Columns, measure: str) -> None:
     )
     lines: dict[str, tuple[str, dict[str, Any]]] = {
         "local_mean": ("banks alone, mean", {"color": GREY, "linestyle": "--"}),
-        "central": ("all data in one place", {"color": ORANGE}),
         "plain": ("plain FedAvg", {"color": SKY, "linewidth": 5}),
         "secure": ("secure FedAvg", {"color": BLUE}),
+        "central": ("all data in one place", {"color": ORANGE, "linestyle": ":", "linewidth": 2}),
     }
     for name, (label, style) in lines.items():
         panel.plot(rounds, columns[f"{name}_{measure}"], label=label, **style)

