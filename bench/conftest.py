@@ -9,7 +9,6 @@ import pytest
 
 from fedsecure import _core
 
-KERNEL_SETS = tuple(_core.available_kernels())
 RESULTS = pytest.StashKey[list[tuple[str, str, float]]]()
 
 

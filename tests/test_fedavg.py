@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import pickle
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ import fedsecure as fs
 from fedsecure import fedavg
 from fedsecure.demo.compare import insecure_plain_average
 from fedsecure.errors import EncodingError, LocalProtocolError, ThresholdError
+from fedsecure.testing import run_session
 
 Params = dict[str, Any]
 
@@ -119,6 +121,27 @@ def test_dtype_and_nesting_are_kept() -> None:
     assert np.allclose(after.params[0], 1.0, atol=1e-5)
 
 
+def test_client_that_vanishes_is_not_in_the_mean() -> None:
+    aggregate = partial(run_session, drop={1: "SHARE_KEYS"})
+    algorithm = fs.federated_averaging(step_to_mean, aggregate=aggregate)
+    clients = [[2.0], [14.0], [4.0], [6.0, 6.0]]
+    state, told = algorithm.apply(algorithm.init(start()), clients)
+    # updates 1, 2, 3 with weights 1, 1, 2
+    assert state.params["m"][0] == pytest.approx(9 / 4, abs=2**-20)
+    assert told.contributors == (0, 2, 3)
+    assert told.total_weight == 4.0
+
+
+def test_state_survives_storage_and_cannot_be_reassigned() -> None:
+    algorithm = fs.federated_averaging(step_to_mean)
+    state, _ = algorithm.apply(algorithm.init(start()), CLIENTS)
+    restored = pickle.loads(pickle.dumps(state))
+    assert restored.round == 1
+    assert np.array_equal(restored.params["m"], state.params["m"])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        state.round = 7  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("rate", [0, -1.0, float("nan"), float("inf"), "1", True, None])
 def test_bad_server_learning_rate(rate: Any) -> None:
     with pytest.raises(LocalProtocolError, match="server_lr"):
@@ -186,4 +209,6 @@ def test_aggregator_that_answers_with_another_tree() -> None:
 
 
 def test_example_in_the_docstring() -> None:
-    assert doctest.testmod(fedavg).failed == 0
+    outcome = doctest.testmod(fedavg)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
