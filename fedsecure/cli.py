@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fedsecure
-from fedsecure.demo import run_demo
+from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
 from fedsecure.primitives import masks
 
@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds",
         type=_positive_int,
         metavar="N",
-        help="rounds of federated averaging (default: 100 for linear, 30 for credit)",
+        help="rounds of federated averaging "
+        f"(default: {linear.ROUNDS} for linear, {credit.ROUNDS} for credit)",
     )
     demo.add_argument(
         "--out",

@@ -156,9 +156,9 @@ def _print_end(report: Report, result: LinearResult) -> None:
     worst = max(comparison.steps for comparison in result.comparisons)
     report.say(
         f"After {rounds} rounds: y = {slope:.4f} x + {intercept:.4f}, so "
-        f"{result.secure[-1]:.4f} at x = 6. One local step a round, which is plain "
-        f"gradient descent, had only come to {result.one_step[-1]:.2f} by then; "
-        f"{LOCAL_STEPS} local steps a round get there. "
+        f"{result.secure[-1]:.4f} at x = 6, {abs(result.secure[-1] - TRUE_Y):.2g} from the truth. "
+        f"With one local step a round instead of {LOCAL_STEPS}, which is plain gradient descent, "
+        f"it is still {result.one_step[-1]:.2f}, {abs(result.one_step[-1] - TRUE_Y):.2g} from it. "
         f"Largest difference between secure and plain mean of the same updates: {worst:.3f} "
         "quantisation steps."
     )

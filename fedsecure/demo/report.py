@@ -69,13 +69,15 @@ class Report:
     def _plain_table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     ) -> None:
-        cells = [[part.replace("\n", " ") for part in row] for row in (columns, *rows)]
+        heads = [column.split("\n") for column in columns]
+        height = max(map(len, heads))
+        # Short heads stand on the rule, as in the other drawing.
+        padded = [[""] * (height - len(head)) + head for head in heads]
+        cells = [*zip(*padded, strict=True), *rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        rule = ["-" * width for width in widths]
+        rule = tuple("-" * width for width in widths)
         self._print(title)
-        for row in (cells[0], rule, *cells[1:]):
-            first, *rest = (
-                cell.ljust(width) if position == 0 else cell.rjust(width)
-                for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            self._print("  ".join([f"  {first}", *rest]).rstrip())
+        for first, *rest in (*cells[:height], rule, *cells[height:]):
+            parts = [first.ljust(widths[0])]
+            parts += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+            self._print("  " + "  ".join(parts).rstrip())

@@ -160,6 +160,12 @@ def test_training_follows_the_gradient() -> None:
 def test_table_without_rich_lines_up() -> None:
     stream = io.StringIO()
     Report(stream, rich=False).table("title", ("name", "x\ny"), [("a", "1"), ("bcd", "22.5")])
-    lines = [line for line in stream.getvalue().splitlines() if line.startswith("  ")]
-    assert lines[0].split() == ["name", "x", "y"]
-    assert lines[-1] == "  bcd   22.5"
+    assert stream.getvalue().splitlines() == [
+        "",
+        "title",
+        "           x",
+        "  name     y",
+        "  ----  ----",
+        "  a        1",
+        "  bcd   22.5",
+    ]
