@@ -125,7 +125,7 @@ class FixedPoint:
 
     @property
     def step(self) -> float:
-        """Distance between neighbouring encoded values, 2**-bits."""
+        """Distance between neighboring encoded values, 2**-bits."""
         return float(2.0**-self.bits)
 
     @property

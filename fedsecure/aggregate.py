@@ -115,6 +115,7 @@ def run_session(
         EncodingError: As in `secure_aggregate`.
         LocalProtocolError: A wrong argument, or `drop` names a client or stage there is not.
     """
+    _check_policy(protocol, encoding)
     trees = _checked_updates(updates)
     factors = _checked_weights(weights, len(trees))
     if factors is not None and encoding.max_weight is None:
@@ -213,6 +214,16 @@ def _checked_drops(
             raise LocalProtocolError(f"client {client_id!r} cannot drop: there is no such client")
         plan[client_id] = Drop(fate) if isinstance(fate, str) else fate
     return plan
+
+
+def _check_policy(protocol: object, encoding: object) -> None:
+    missing = [name for name in ("session", "client", "server") if not hasattr(protocol, name)]
+    if missing or isinstance(protocol, type):
+        raise LocalProtocolError(
+            f"protocol is {protocol!r:.60}; give a protocol object, such as PairwiseMasking()"
+        )
+    if not isinstance(encoding, FixedPoint):
+        raise LocalProtocolError(f"encoding is {encoding!r:.60}; give a FixedPoint()")
 
 
 def _checked_updates(updates: Iterable[PyTree]) -> list[PyTree]:

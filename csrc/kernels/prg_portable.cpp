@@ -3,7 +3,7 @@
 // 64 consecutive counter blocks are worked on together. The state is 128 planes of 64 bits: plane
 // (bit b, position p) holds bit b of byte p of all 64 blocks, one block per lane. Positions are
 // row-major (p = 4 * row + column, while AES numbers bytes 4 * column + row), so ShiftRows and
-// MixColumns work on runs of four neighbouring planes, which compilers turn into vector code.
+// MixColumns work on runs of four neighboring planes, which compilers turn into vector code.
 
 #include "kernels.hpp"
 

@@ -1,6 +1,6 @@
 """Who shares with whom: the graph of a masking session.
 
-A client masks against, and sends shares to, its neighbours; it also holds a share of its own. The
+A client masks against, and sends shares to, its neighbors; it also holds a share of its own. The
 holders of a client's secrets, in the order of their ids, sit at the abscissas 1, 2, 3, ... of
 Shamir's sharing. Every graph that offers these few methods fits the protocol.
 """
@@ -21,11 +21,11 @@ __all__ = ["CompleteGraph", "Graph"]
 class Graph(Protocol):
     """An undirected graph over client ids."""
 
-    def neighbours(self, client_id: int) -> Sequence[int]:
+    def neighbors(self, client_id: int) -> Sequence[int]:
         """The clients this one masks against, by increasing id, itself not included."""
 
     def holders(self, client_id: int) -> Sequence[int]:
-        """The clients that hold shares of this one's secrets: itself and its neighbours."""
+        """The clients that hold shares of this one's secrets: itself and its neighbors."""
 
     def position(self, owner: int, holder: int) -> int:
         """The abscissa, from 1, at which `holder` keeps its shares of the secrets of `owner`."""
@@ -46,7 +46,7 @@ class CompleteGraph:
         self._ids = tuple(client_ids)
         self._position = {client_id: x for x, client_id in enumerate(self._ids, start=1)}
 
-    def neighbours(self, client_id: int) -> Sequence[int]:
+    def neighbors(self, client_id: int) -> Sequence[int]:
         """All the others, by increasing id."""
         at = self._position[client_id]
         return self._ids[: at - 1] + self._ids[at:]

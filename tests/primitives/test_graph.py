@@ -14,9 +14,9 @@ IDS = (2, 5, 7, 2**32 - 2)
 def test_everybody_but_oneself() -> None:
     graph = CompleteGraph(IDS)
     for client_id in IDS:
-        neighbours = graph.neighbours(client_id)
-        assert sorted([*neighbours, client_id]) == list(IDS)
-        assert list(neighbours) == sorted(neighbours)
+        neighbors = graph.neighbors(client_id)
+        assert sorted([*neighbors, client_id]) == list(IDS)
+        assert list(neighbors) == sorted(neighbors)
         assert graph.holders(client_id) == IDS
 
 
@@ -29,7 +29,7 @@ def test_positions_are_those_of_the_ids_from_one() -> None:
 def test_strangers() -> None:
     graph = CompleteGraph(IDS)
     with pytest.raises(KeyError):
-        graph.neighbours(3)
+        graph.neighbors(3)
     with pytest.raises(KeyError):
         graph.position(2, 3)
 

@@ -175,8 +175,8 @@ def only_one(sealed: Sealed) -> Iterable[SealedShares]:
         (flipped, "shares from client 1: ciphertext does not authenticate"),
         (exchanged, "does not authenticate"),
         (repeated, "does not authenticate"),
-        (from_myself, "client 0, which is no neighbour"),
-        (from_a_stranger, "client 99, which is no neighbour"),
+        (from_myself, "client 0, which is no neighbor"),
+        (from_a_stranger, "client 99, which is no neighbor"),
         (only_one, "leaves 2 clients, below the threshold 3"),
     ],
 )
@@ -188,7 +188,7 @@ def test_delivery(forge: Callable[[Sealed], Iterable[SealedShares]], reason: str
 
 
 def test_reflection() -> None:
-    """[A6] A client's own ciphertext for a neighbour does not come back as the neighbour's."""
+    """[A6] A client's own ciphertext for a neighbor does not come back as the neighbor's."""
     parties = Parties(4).until(Stage.SHARE_KEYS)
     (message,) = parties.answer(0)
     parties.server.receive(0, message)
@@ -211,7 +211,7 @@ def test_an_altered_commitment_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("what", ["names", "shares"])
-def test_a_neighbour_that_encrypts_nonsense(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_neighbor_that_encrypts_nonsense(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A ciphertext that authenticates still says from whom, to whom, and two well-formed shares."""
     parties = Parties(4).until(Stage.SHARE_KEYS)
     with monkeypatch.context() as cheat:

@@ -40,7 +40,7 @@ class KeyRing:
         mask_secret: s_u, the private key for pairwise masks.
 
     Raises:
-        RemoteProtocolError: A neighbour's public key is malformed or of low order.
+        RemoteProtocolError: A neighbor's public key is malformed or of low order.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KeyRing:
         self._client_id = client_id
         self._ctx = ctx
         self._graph = graph
-        self._row = {peer: row for row, peer in enumerate(graph.neighbours(client_id))}
+        self._row = {peer: row for row, peer in enumerate(graph.neighbors(client_id))}
         outward, inward, pair_seeds = bytearray(), bytearray(), bytearray()
         share, mask = PrivateKey(share_secret), PrivateKey(mask_secret)
         for peer in self._row:
@@ -77,7 +77,7 @@ class KeyRing:
     def distribute(
         self, mask_secret: Secret, self_secret: Secret, threshold: int
     ) -> tuple[bytes, tuple[SealedShares, ...]]:
-        """Returns B_u and the shares of both secrets, encrypted to the neighbours.
+        """Returns B_u and the shares of both secrets, encrypted to the neighbors.
 
         Afterwards neither secret is needed any more. Can be done once: the keys that encrypt are
         wiped, since each may encrypt one message only.
@@ -108,23 +108,23 @@ class KeyRing:
         return schedule.commitment(self_secret.view, ctx, me), tuple(sealed)
 
     def accept(self, sealed: Sequence[SealedShares]) -> None:
-        """Decrypts and keeps the shares of the neighbours; the keys for them are then wiped.
+        """Decrypts and keeps the shares of the neighbors; the keys for them are then wiped.
 
         Raises:
-            RemoteProtocolError: A sender is no neighbour, or a ciphertext is not what that
-                neighbour encrypted to this client in this session.
+            RemoteProtocolError: A sender is no neighbor, or a ciphertext is not what that
+                neighbor encrypted to this client in this session.
         """
         held = bytearray(len(self._row) * _PAIR_BYTES)
         for entry in sealed:
             row = self._row.get(entry.peer)
             if row is None:
-                raise RemoteProtocolError(f"shares from client {entry.peer}, which is no neighbour")
+                raise RemoteProtocolError(f"shares from client {entry.peer}, which is no neighbor")
             held[row * _PAIR_BYTES : (row + 1) * _PAIR_BYTES] = self._open(entry, row)
         self._held = Secret(held)
         self._inward.wipe()
 
     def masks(self, alive: Collection[int]) -> MaskSet:
-        """Returns the self mask and the masks shared with the neighbours that are alive."""
+        """Returns the self mask and the masks shared with the neighbors that are alive."""
         peers = [peer for peer in self._row if peer in alive]
         seeds = [_slice(self._pair_seeds, self._row[peer], SEED_BYTES) for peer in peers]
         signs = [schedule.pair_sign(self._client_id, peer) for peer in peers]

@@ -5,7 +5,7 @@ kind               sent by           body
 =================  ================  ==========================================================
 ADVERTISE_KEYS     client            its two public keys
 ROSTER             server            everybody's public keys
-SHARE_KEYS         client            commitment to its self-mask seed; one ciphertext per neighbour
+SHARE_KEYS         client            commitment to its self-mask seed; one ciphertext per neighbor
 SHARE_DELIVERY     server            the ciphertexts addressed to the receiver
 MASKED_INPUT       client            a piece of its masked vector (`wire.decode_vector`)
 UNMASK_REQUEST     server            the clients whose masked input did not arrive

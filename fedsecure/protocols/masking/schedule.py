@@ -4,7 +4,7 @@ All of it hangs on the context: suite, session, round, configuration, model, ros
 the salt of every key derivation and stands in the associated data of every ciphertext, so material
 of one session is noise in any other, and clients that were told different things do not agree on
 keys. Each derivation has its own label and names the clients it is for, in order; the encryption of
-shares is directional, so a client's own ciphertext cannot be handed back to it as its neighbour's.
+shares is directional, so a client's own ciphertext cannot be handed back to it as its neighbor's.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def pair_seed(agreed: bytes, ctx: bytes, one: int, other: int) -> bytes:
     )
 
 
-def pair_sign(client_id: int, neighbour: int) -> int:
-    """Returns +1 if `client_id` adds the mask it shares with `neighbour`, -1 if it subtracts it."""
-    return 1 if neighbour < client_id else -1
+def pair_sign(client_id: int, neighbor: int) -> int:
+    """Returns +1 if `client_id` adds the mask it shares with `neighbor`, -1 if it subtracts it."""
+    return 1 if neighbor < client_id else -1
 
 
 def self_seed(secret: bytes | memoryview, ctx: bytes, client_id: int) -> bytes:

@@ -193,8 +193,8 @@ class MaskingServer:
         self._members[client_id] = Member(client_id, body.share_key, body.mask_key)
 
     def _take_shares(self, client_id: int, body: ShareKeys) -> None:
-        if [entry.peer for entry in body.sealed] != list(self._graph.neighbours(client_id)):
-            raise RemoteProtocolError("shares are not for exactly this client's neighbours")
+        if [entry.peer for entry in body.sealed] != list(self._graph.neighbors(client_id)):
+            raise RemoteProtocolError("shares are not for exactly this client's neighbors")
         self._shares[client_id] = body
 
     def _take_unmask_shares(self, client_id: int, body: UnmaskShares) -> None:

@@ -111,7 +111,7 @@ class Unmasking:
         if key.public != self.members[owner].mask_key:
             raise _wrong_shares(owner)
         alive = set(self.alive)
-        for peer in self.graph.neighbours(owner):
+        for peer in self.graph.neighbors(owner):
             if peer in alive:
                 agreed = key.agree(self.members[peer].mask_key)
                 yield peer, schedule.pair_seed(agreed, self.ctx, owner, peer)
