@@ -162,7 +162,28 @@ def test_secrets_are_wiped_as_soon_as_they_are_not_needed() -> None:
     parties.answer(0)
     assert client._share_secret.wiped
     assert client._mask_secret.wiped
-    assert any(not secret.wiped for secret in secrets_of(client))
+    keyring = client._keyring
+    assert keyring is not None
+    assert keyring._outward.wiped  # each of these keys may encrypt one message only
+    kept = (keyring._inward, keyring._pair_seeds, keyring._self_seed, keyring._own_share)
+    assert not any(secret.wiped for secret in kept)
+    with pytest.raises(CryptoError, match="wiped"):
+        keyring.distribute(entropy.draw(32), entropy.draw(32), 3)
+
+
+def test_keys_are_wiped_once_the_masks_are_made() -> None:
+    parties = Parties(4, size=40, chunk=16).until(Stage.MASKED_INPUT)
+    client = parties.clients[0]
+    upload = client.receive(parties.mail[0][0])
+    keyring, masks = client._keyring, client._masks
+    assert keyring is not None
+    assert masks is not None
+    used = (keyring._inward, keyring._pair_seeds, keyring._self_seed)
+    assert all(secret.wiped for secret in used)
+    assert not masks._seeds.wiped
+    list(upload)
+    assert masks._seeds.wiped
+    assert not keyring._held.wiped  # the shares are needed for unmasking
 
 
 @pytest.mark.parametrize("end", ["finished", "aborted"])
