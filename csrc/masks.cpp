@@ -11,7 +11,7 @@
 namespace fedsecure {
 namespace {
 
-constexpr std::uint64_t kGrainBytes = 256 * 1024;  // of keystream over all seeds
+constexpr std::uint64_t kGrainBytes = 1024 * 1024;  // of keystream over all seeds: worth a thread
 constexpr std::uint64_t kAlignBytes = 1024;  // 64 blocks: what the portable kernel makes at once
 
 struct Masks {

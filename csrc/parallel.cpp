@@ -84,9 +84,10 @@ class Helpers {
 void parallel_for(const Range& range, unsigned threads, const RangeBody& body) {
   if (range.begin >= range.end) return;
   Chunks chunks(range, body);
-  std::uint64_t workers =
-      threads != 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
-  workers = std::min(workers, chunks.count());
+  std::uint64_t workers = threads;
+  // Asking the system takes microseconds, longer than the work of one small chunk.
+  if (workers == 0 && chunks.count() > 1) workers = std::thread::hardware_concurrency();
+  workers = std::clamp<std::uint64_t>(workers, 1, chunks.count());
   {
     const Helpers helpers(chunks, workers - 1);
     chunks.drain();
