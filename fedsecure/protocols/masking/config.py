@@ -27,9 +27,10 @@ class PairwiseMasking:
 
     Bonawitz, Ivanov, Kreuter, Marcedone, McMahan, Patel, Ramage, Segal, Seth: "Practical Secure
     Aggregation for Privacy-Preserving Machine Learning" (CCS 2017), the protocol of figure 4 with
-    the complete graph, against a server that follows the protocol and fewer than `threshold`
-    clients that collude with it. Clients may vanish at any point as long as `threshold` of them
-    stay; nobody is waited for, and a vanished client's update is not in the sum.
+    the complete graph, against a server that follows the protocol and at most `threshold` - 2
+    clients that collude with it (one more could subtract themselves down to a single update).
+    Clients may vanish at any point as long as `threshold` of them stay; nobody is waited for, and a
+    vanished client's update is not in the sum.
 
     Every party makes this object for itself. A client compares the session it is invited to with
     its own object and refuses one with a lower threshold.
