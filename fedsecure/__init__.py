@@ -2,7 +2,8 @@
 
 The names below are the public interface. `secure_aggregate` plays every party in this process;
 `PairwiseMasking` makes the parties of a real deployment; `FixedPoint` says how floats become ring
-elements; `federated_averaging` is the learning loop on top.
+elements; `choose_parameters` says how many neighbors a client needs among many;
+`federated_averaging` is the learning loop on top.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fedsecure import errors
 from fedsecure.aggregate import secure_aggregate
 from fedsecure.encoding import FixedPoint
 from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
+from fedsecure.primitives.parameters import choose_parameters
 from fedsecure.protocols.base import Aggregate, Session
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import TreeSpec
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "active_kernels",
     "available_kernels",
+    "choose_parameters",
     "errors",
     "federated_averaging",
     "secure_aggregate",

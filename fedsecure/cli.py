@@ -1,10 +1,11 @@
-"""The command `fedsecure`: demonstrations, and what this installation can do."""
+"""The command `fedsecure`: demonstrations, parameters, and what this installation can do."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import fedsecure
 from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
 from fedsecure.primitives import masks
+from fedsecure.primitives.parameters import Adversary, policy_parameters
+from fedsecure.primitives.risk import explain
 
 __all__ = ["main"]
 
@@ -32,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.command == "demo":
             run_demo(arguments.out, only=arguments.only, rounds=arguments.rounds)
+        elif arguments.command == "params":
+            _params(arguments)
         else:
             _info()
     except (FedSecureError, OSError) as error:
@@ -64,8 +69,58 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the CSV and PNG files (default: demo_out)",
     )
+    _add_params(
+        commands.add_parser(
+            "params", help="neighbors and threshold for a number of clients, explained"
+        )
+    )
     commands.add_parser("info", help="version, kernels and threads of this installation")
     return parser
+
+
+def _add_params(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--clients", type=int, required=True, metavar="N", help="how many take part"
+    )
+    parser.add_argument(
+        "--corrupt",
+        type=float,
+        required=True,
+        metavar="FRACTION",
+        help="how many of them may collude with the server, for example 0.1",
+    )
+    parser.add_argument(
+        "--dropout",
+        type=float,
+        required=True,
+        metavar="FRACTION",
+        help="how many of them may drop out, for example 0.1",
+    )
+    parser.add_argument(
+        "--adversary",
+        choices=typing.get_args(Adversary),
+        default="semi_honest",
+        help="the server follows the protocol (default), lies about who dropped out, or does "
+        "anything",
+    )
+    parser.add_argument(
+        "--sigma", type=int, default=40, help="privacy fails once in 2^SIGMA (default: 40)"
+    )
+    parser.add_argument(
+        "--eta", type=int, default=20, help="a session fails once in 2^ETA (default: 20)"
+    )
+
+
+def _params(arguments: argparse.Namespace) -> None:
+    wanted = {
+        "sigma": arguments.sigma,
+        "eta": arguments.eta,
+        "adversary": arguments.adversary,
+    }
+    clients, dropout = arguments.clients, arguments.dropout
+    chosen = policy_parameters(clients, arguments.corrupt, dropout, **wanted)
+    # The policy counts on one colluder at least.
+    print(explain(chosen, clients, max(arguments.corrupt, 1 / clients), dropout, **wanted))
 
 
 def _positive_int(text: str) -> int:

@@ -33,12 +33,59 @@ def test_info_names_kernels_and_threads(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["demo", "--rounds", "0"], ["demo", "--rounds", "x"]]
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["demo", "--rounds", "0"],
+        ["demo", "--rounds", "x"],
+        ["params", "--clients", "10"],
+        ["params", "--clients", "10", "--corrupt", "few", "--dropout", "0"],
+        ["params", "--clients", "10", "--corrupt", "0", "--dropout", "0", "--adversary", "x"],
+    ],
 )
 def test_unusable_arguments_exit_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
+
+
+def params(clients: int, corrupt: float, dropout: float, *more: str) -> int:
+    required = {"--clients": clients, "--corrupt": corrupt, "--dropout": dropout}
+    return main(["params", *(str(word) for pair in required.items() for word in pair), *more])
+
+
+def test_params_explains_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert params(1000, 0.1, 0.1) == 0
+    printed = capsys.readouterr().out
+    assert "neighbors 48\n" in printed
+    assert "threshold 27\n" in printed
+    assert "(asked for: 2^-40)" in printed
+
+
+def test_params_for_another_server_and_other_bits(capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("--adversary", "semi_malicious", "--sigma", "60", "--eta", "10")
+    assert params(1000, 0.1, 0.1, *more) == 0
+    printed = capsys.readouterr().out
+    assert "semi-malicious server" in printed
+    assert "(asked for: 2^-60)" in printed
+    assert "(asked for: 2^-10)" in printed
+
+
+def test_params_of_few_clients_are_the_complete_graph(capsys: pytest.CaptureFixture[str]) -> None:
+    assert params(10, 0, 0.1, "--adversary", "malicious") == 0
+    printed = capsys.readouterr().out
+    assert "neighbors 9\n" in printed
+    assert "1 clients at most collude" in printed
+    assert "privacy fails: never" in printed
+
+
+def test_params_that_nothing_withstands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert params(2, 0, 0) == 2
+    assert "too few" in capsys.readouterr().err
+    assert params(0, 0, 0) == 2
+    assert params(1000, 0.1, 1.5) == 2
+    assert "dropout is 1.5" in capsys.readouterr().err
 
 
 def test_demo_writes_where_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

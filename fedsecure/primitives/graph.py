@@ -7,15 +7,20 @@ Shamir's sharing. Every graph that offers these few methods fits the protocol.
 
 from __future__ import annotations
 
+import itertools
 import struct
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Protocol
 
+from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["CompleteGraph", "Graph"]
+__all__ = ["SEED_BYTES", "CompleteGraph", "Graph", "HararyGraph"]
+
+SEED_BYTES = 32
 
 
 class Graph(Protocol):
@@ -65,3 +70,108 @@ class CompleteGraph:
     def digest(self) -> bytes:
         """Digest of the word "complete" and the ids."""
         return keys.digest(b"graph", b"complete", struct.pack(f"<{len(self._ids)}I", *self._ids))
+
+
+class HararyGraph:
+    """Each client joined to the k/2 nearest on either side of a ring that is shuffled by a seed.
+
+    This is the graph of SecAgg+ (Bell et al., CCS 2020). Its guarantees hold for a ring that nobody
+    could choose: the seed is a hash of what all clients said first, which each client computes for
+    itself. The ring is the same in every language:
+
+    - The seed gives an endless row of words: for i = 0, 1, 2, ... the 32 bytes of
+      ``SHA-256("fedsecure/v1/ring" || seed || i as u64)``, read as eight u32, all little-endian.
+    - ``ring[0..n-1]`` starts as the ids in increasing order. For i = n-1, n-2, ..., 1, take words
+      until the lowest b bits of one make a number r <= i, b being the length of i in bits; swap
+      ``ring[i]`` and ``ring[r]`` (Fisher-Yates; Knuth, TAOCP volume 2, algorithm 3.4.2 P).
+    - ``ring[p]`` has the neighbors ``ring[(p + s) mod n]`` for s = -k/2, ..., -1, 1, ..., k/2.
+
+    The seed is public, so nothing here hides which words it gives.
+
+    Args:
+        client_ids: Strictly increasing, each below 2^32.
+        neighbors: k, even, at least 2 and less than the number of clients.
+        seed: 32 bytes.
+
+    Raises:
+        LocalProtocolError: The ids do not increase, k does not fit them, or the seed has another
+            length.
+    """
+
+    def __init__(self, client_ids: Sequence[int], neighbors: int, seed: bytes) -> None:
+        self._ids = tuple(client_ids)
+        ordered = all(one < other for one, other in itertools.pairwise(self._ids))
+        if not ordered or (self._ids and not 0 <= self._ids[0] <= self._ids[-1] < 1 << 32):
+            raise LocalProtocolError(
+                "client ids of a graph are strictly increasing, each from 0 to 2^32 - 1: sort them"
+            )
+        if type(neighbors) is not int or neighbors % 2 or not 2 <= neighbors < len(self._ids):
+            raise LocalProtocolError(
+                f"neighbors is {neighbors!r}; use an even number from 2 to less than the "
+                f"{len(self._ids)} clients"
+            )
+        if len(seed) != SEED_BYTES:
+            raise LocalProtocolError(f"the seed of a graph has {SEED_BYTES} bytes, not {len(seed)}")
+        self._neighbors = neighbors
+        self._seed = bytes(seed)
+        self._ring = _shuffled(self._ids, self._seed)
+        self._place = {client_id: place for place, client_id in enumerate(self._ring)}
+        self._holders: dict[int, tuple[int, ...]] = {}
+
+    @property
+    def ring(self) -> Sequence[int]:
+        """All ids in the order of the ring, from where the shuffle has its first place."""
+        return self._ring
+
+    def neighbors(self, client_id: int) -> Sequence[int]:
+        """The k clients nearest on the ring, by increasing id."""
+        holders = self.holders(client_id)
+        at = bisect_left(holders, client_id)
+        return holders[:at] + holders[at + 1 :]
+
+    def holders(self, client_id: int) -> tuple[int, ...]:
+        """The client and its neighbors, k + 1 in all, by increasing id."""
+        known = self._holders.get(client_id)
+        if known is None:
+            ring, first = self._ring, self._place[client_id] - self._neighbors // 2
+            near = (ring[place % len(ring)] for place in range(first, first + self._neighbors + 1))
+            known = self._holders[client_id] = tuple(sorted(near))
+        return known
+
+    def position(self, owner: int, holder: int) -> int:
+        """One more than the holder's place among the holders of the owner's secrets."""
+        holders = self.holders(owner)
+        at = bisect_left(holders, holder)
+        if at == len(holders) or holders[at] != holder:
+            raise KeyError(holder)
+        return at + 1
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the word "harary", k, the seed and the ids; the ring follows from them."""
+        return keys.digest(
+            b"graph",
+            b"harary",
+            struct.pack("<I", self._neighbors),
+            self._seed,
+            struct.pack(f"<{len(self._ids)}I", *self._ids),
+        )
+
+
+def _shuffled(ids: Sequence[int], seed: bytes) -> tuple[int, ...]:
+    ring = list(ids)
+    words = _words(seed)
+    for last in range(len(ring) - 1, 0, -1):
+        mask = (1 << last.bit_length()) - 1
+        # Rejecting, rather than reducing, leaves every order equally likely.
+        pick = next(word & mask for word in words if word & mask <= last)
+        ring[last], ring[pick] = ring[pick], ring[last]
+    return tuple(ring)
+
+
+def _words(seed: bytes) -> Iterator[int]:
+    block = 0
+    while True:
+        data = keys.digest(b"ring", seed, struct.pack("<Q", block))
+        yield from struct.unpack("<8I", data)
+        block += 1
