@@ -121,6 +121,10 @@ def _params(arguments: argparse.Namespace) -> None:
     chosen = policy_parameters(clients, arguments.corrupt, dropout, **wanted)
     # The policy counts on one colluder at least.
     print(explain(chosen, clients, max(arguments.corrupt, 1 / clients), dropout, **wanted))
+    print(
+        "note: PairwiseMasking of this version knows the semi-honest server and the complete graph "
+        "only; this is what to plan for"
+    )
 
 
 def _positive_int(text: str) -> int:

@@ -69,6 +69,8 @@ def choose_parameters(
     counted: a client that gave its share of its own secret as well would tip the balance, so the
     parties of such a session must keep it.
 
+    `PairwiseMasking` uses the complete graph in this version, so the result is for planning.
+
     This is the bare calculation, safe if the fractions are true: of ten clients, 5 % are none.
     `policy_parameters` is what a session should use.
 
