@@ -16,6 +16,7 @@ from fedsecure import _core
 from fedsecure.errors import CryptoError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.masks import SEED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +27,6 @@ __all__ = ["SECRET_BYTES", "SHARE_BYTES", "combine", "is_share", "split"]
 
 SECRET_BYTES = 32
 SHARE_BYTES = 40
-_SEED_BYTES = 24
 _PRIME = (1 << 61) - 1
 
 
@@ -46,7 +46,7 @@ def split(secrets: Sequence[Secret], threshold: int, xs: Sequence[int]) -> NDArr
         if len(secret) != SECRET_BYTES:
             raise CryptoError(f"secrets to share have {SECRET_BYTES} bytes, not {len(secret)}")
         row[:] = np.frombuffer(secret.view, np.uint8)
-    seed = entropy.draw(_SEED_BYTES)
+    seed = entropy.draw(SEED_BYTES)
     try:
         return _core.shamir_split(rows, threshold, np.asarray(xs, np.uint32), seed.view)
     except ValueError as error:

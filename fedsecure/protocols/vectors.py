@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Upload", "VectorSum", "contribute", "piece_limit"]
 
-_ROUNDING_SEED_BYTES = 24
-
 
 def contribute(session: Session, update: PyTree, weight: float | None) -> Contribution:
     """Returns a client's update, validated against the session and ready to be encoded.
@@ -42,7 +40,7 @@ def contribute(session: Session, update: PyTree, weight: float | None) -> Contri
     difference = spec.difference(session.spec)
     if difference is not None:
         raise EncodingError(f"this update does not fit the session: {difference}")
-    seed = entropy.draw(_ROUNDING_SEED_BYTES)
+    seed = entropy.draw(masks.SEED_BYTES)
     try:
         return Contribution(
             leaves,
