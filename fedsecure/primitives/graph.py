@@ -1,8 +1,9 @@
 """Who shares with whom: the graph of a masking session.
 
-A client masks against, and sends shares to, its neighbors; it also holds a share of its own. The
-holders of a client's secrets, in the order of their ids, sit at the abscissas 1, 2, 3, ... of
-Shamir's sharing. Every graph that offers these few methods fits the protocol.
+A client masks against, and sends shares to, its neighbors. The holders of its secrets are these
+neighbors; in the complete graph the client itself is one more. In the order of their ids, holders
+sit at the abscissas 1, 2, 3, ... of Shamir's sharing. Every graph that offers these few methods
+fits the protocol.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import itertools
 import struct
 from bisect import bisect_left
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from fedsecure.errors import LocalProtocolError
@@ -30,7 +32,10 @@ class Graph(Protocol):
         """The clients this one masks against, by increasing id, itself not included."""
 
     def holders(self, client_id: int) -> Sequence[int]:
-        """The clients that hold shares of this one's secrets: itself and its neighbors."""
+        """The clients that hold shares of this one's secrets, by increasing id.
+
+        Its neighbors, and in the complete graph itself.
+        """
 
     def position(self, owner: int, holder: int) -> int:
         """The abscissa, from 1, at which `holder` keeps its shares of the secrets of `owner`."""
@@ -57,7 +62,7 @@ class CompleteGraph:
         return self._ids[: at - 1] + self._ids[at:]
 
     def holders(self, client_id: int) -> Sequence[int]:
-        """All clients, whoever is asked about."""
+        """All clients, whoever is asked about: a client keeps a share of its own secrets."""
         del client_id
         return self._ids
 
@@ -74,6 +79,8 @@ class CompleteGraph:
 
 class HararyGraph:
     """Each client joined to the k/2 nearest on either side of a ring that is shuffled by a seed.
+
+    The k neighbors are all that hold shares of a client's secrets; it keeps none itself.
 
     This is the graph of SecAgg+ (Bell et al., CCS 2020). Its guarantees hold for a ring that nobody
     could choose: the seed is a hash of what all clients said first, which each client computes for
@@ -114,33 +121,24 @@ class HararyGraph:
             raise LocalProtocolError(f"the seed of a graph has {SEED_BYTES} bytes, not {len(seed)}")
         self._neighbors = neighbors
         self._seed = bytes(seed)
-        self._ring = _shuffled(self._ids, self._seed)
-        self._place = {client_id: place for place, client_id in enumerate(self._ring)}
-        self._holders: dict[int, tuple[int, ...]] = {}
+        self._layout = _layout(self._ids, neighbors, self._seed)
 
     @property
     def ring(self) -> Sequence[int]:
         """All ids in the order of the ring, from where the shuffle has its first place."""
-        return self._ring
+        return self._layout.ring
 
-    def neighbors(self, client_id: int) -> Sequence[int]:
+    def neighbors(self, client_id: int) -> tuple[int, ...]:
         """The k clients nearest on the ring, by increasing id."""
-        holders = self.holders(client_id)
-        at = bisect_left(holders, client_id)
-        return holders[:at] + holders[at + 1 :]
+        return self._layout.near(client_id)
 
     def holders(self, client_id: int) -> tuple[int, ...]:
-        """The client and its neighbors, k + 1 in all, by increasing id."""
-        known = self._holders.get(client_id)
-        if known is None:
-            ring, first = self._ring, self._place[client_id] - self._neighbors // 2
-            near = (ring[place % len(ring)] for place in range(first, first + self._neighbors + 1))
-            known = self._holders[client_id] = tuple(sorted(near))
-        return known
+        """The k neighbors: a client keeps no share of its own secrets."""
+        return self._layout.near(client_id)
 
     def position(self, owner: int, holder: int) -> int:
-        """One more than the holder's place among the holders of the owner's secrets."""
-        holders = self.holders(owner)
+        """One more than the holder's place among the k neighbors of the owner."""
+        holders = self._layout.near(owner)
         at = bisect_left(holders, holder)
         if at == len(holders) or holders[at] != holder:
             raise KeyError(holder)
@@ -156,6 +154,35 @@ class HararyGraph:
             self._seed,
             struct.pack(f"<{len(self._ids)}I", *self._ids),
         )
+
+
+class _Layout:
+    """Who is near whom on one ring; neighborhoods are worked out when first asked for."""
+
+    __slots__ = ("_near", "_neighbors", "_place", "ring")
+
+    def __init__(self, ids: tuple[int, ...], neighbors: int, seed: bytes) -> None:
+        self.ring = _shuffled(ids, seed)
+        self._neighbors = neighbors
+        self._place = {client_id: place for place, client_id in enumerate(self.ring)}
+        self._near: dict[int, tuple[int, ...]] = {}
+
+    def near(self, client_id: int) -> tuple[int, ...]:
+        """Returns the neighbors of a client, by increasing id."""
+        known = self._near.get(client_id)
+        if known is None:
+            ring, at, half = self.ring, self._place[client_id], self._neighbors // 2
+            steps = itertools.chain(range(-half, 0), range(1, half + 1))
+            known = tuple(sorted(ring[(at + step) % len(ring)] for step in steps))
+            self._near[client_id] = known
+        return known
+
+
+# The clients of a session that run in one process draw the same graph: all of it is public, and it
+# only ever grows by what follows from the arguments, so they may share it.
+@lru_cache(maxsize=4)
+def _layout(ids: tuple[int, ...], neighbors: int, seed: bytes) -> _Layout:
+    return _Layout(ids, neighbors, seed)
 
 
 def _shuffled(ids: Sequence[int], seed: bytes) -> tuple[int, ...]:

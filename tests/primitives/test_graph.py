@@ -18,6 +18,7 @@ def test_everybody_but_oneself() -> None:
         assert sorted([*neighbors, client_id]) == list(IDS)
         assert list(neighbors) == sorted(neighbors)
         assert graph.holders(client_id) == IDS
+        assert graph.position(client_id, client_id) == IDS.index(client_id) + 1
 
 
 def test_positions_are_those_of_the_ids_from_one() -> None:

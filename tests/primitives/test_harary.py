@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from itertools import product
 from math import factorial
 from typing import Any
 
@@ -70,10 +71,51 @@ def test_shape(n: int, k: int) -> None:
         assert list(neighbors) == sorted(near - {client})
         assert len(neighbors) == k
         assert all(client in graph.neighbors(other) for other in neighbors)
-        assert list(graph.holders(client)) == sorted(near)
+        assert list(graph.holders(client)) == sorted(near - {client})
         assert [graph.position(client, holder) for holder in graph.holders(client)] == list(
-            range(1, k + 2)
+            range(1, k + 1)
         )
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 2), (9, 8), (30, 10)])
+def test_nobody_holds_a_share_of_its_own_secrets(n: int, k: int) -> None:
+    graph = HararyGraph(range(n), k, SEED)
+    for owner in range(n):
+        assert owner not in graph.holders(owner)
+        with pytest.raises(KeyError):
+            graph.position(owner, owner)
+        # Every pair of an owner and a holder has a place of its own, and no other has one.
+        places = {}
+        for holder in set(range(n)) - {owner}:
+            if holder in graph.neighbors(owner):
+                places[graph.position(owner, holder)] = holder
+            else:
+                with pytest.raises(KeyError):
+                    graph.position(owner, holder)
+        assert [places[x] for x in range(1, k + 1)] == list(graph.neighbors(owner))
+
+
+def test_known_positions() -> None:
+    """Pinned: the abscissas of the shares of two clients of a ring of ten."""
+    graph = HararyGraph(range(10), 4, SEED)  # ring 9 0 3 2 1 7 5 4 6 8
+    assert graph.holders(1) == (2, 3, 5, 7)
+    assert [graph.position(1, holder) for holder in (2, 3, 5, 7)] == [1, 2, 3, 4]
+    assert graph.holders(9) == (0, 3, 6, 8)
+    assert [graph.position(9, holder) for holder in (0, 3, 6, 8)] == [1, 2, 3, 4]
+
+
+def test_graphs_that_differ_share_nothing() -> None:
+    """Equal graphs share what was worked out; others have an answer of their own."""
+    for ids, k, key in product((IDS, IDS[:-1]), (2, 4), (SEED, seed(1))):
+        graph = HararyGraph(ids, k, key)
+        ring = shuffled(list(ids), key)
+        for client in ids:
+            place = ring.index(client)
+            near = {ring[(place + s) % len(ring)] for s in range(-k // 2, k // 2 + 1)}
+            assert graph.neighbors(client) == tuple(sorted(near - {client}))
+        again = HararyGraph(list(ids), k, bytearray(key))
+        assert again.ring is graph.ring
+        assert again.neighbors(ids[0]) is graph.neighbors(ids[0])
 
 
 def test_connected_until_half_the_neighbors_in_a_row_are_gone_twice() -> None:
@@ -174,5 +216,5 @@ def test_hundred_thousand_clients() -> None:
     graph = HararyGraph(range(100_000), 48, SEED)
     assert sorted(graph.ring) == list(range(100_000))
     assert all(7 in graph.neighbors(other) for other in graph.neighbors(7))
-    assert graph.position(7, 7) == graph.holders(7).index(7) + 1
+    assert graph.position(7, graph.holders(7)[-1]) == 48
     assert len(graph.digest) == 32
