@@ -24,6 +24,7 @@ from fedsecure import errors
 from fedsecure.aggregate import secure_aggregate
 from fedsecure.encoding import FixedPoint
 from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
+from fedsecure.participation import ParticipationLog
 from fedsecure.primitives.parameters import choose_parameters
 from fedsecure.protocols.base import Aggregate, Session
 from fedsecure.protocols.masking import PairwiseMasking
@@ -52,6 +53,7 @@ __all__ = [
     "FederatedAlgorithm",
     "FixedPoint",
     "PairwiseMasking",
+    "ParticipationLog",
     "Session",
     "TreeSpec",
     "__version__",
