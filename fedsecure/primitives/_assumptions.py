@@ -13,9 +13,11 @@ __all__ = [
     "Counts",
     "check_adversary",
     "check_bits",
+    "check_degree",
     "check_numbers",
     "check_whole",
     "count",
+    "plan",
 ]
 
 Adversary = Literal["semi_honest", "semi_malicious", "malicious"]
@@ -49,10 +51,25 @@ def count(num_clients: int, corrupt: float, dropout: float) -> Counts:
     )
 
 
+def plan(num_clients: int, corrupt: float, dropout: float) -> Counts:
+    """Counts for a session: at least one client colludes, and all but the dropouts stay."""
+    counts = count(num_clients, corrupt, dropout)
+    return counts._replace(corrupt=max(counts.corrupt, 1), survivors=num_clients - counts.dropouts)
+
+
 def check_bits(sigma: int, eta: int) -> None:
     """Raises `LocalProtocolError` unless both are sensible exponents of a probability."""
     check_whole("sigma", sigma, 1, _MAX_BITS)
     check_whole("eta", eta, 1, _MAX_BITS)
+
+
+def check_degree(neighbors: int, num_clients: int) -> None:
+    """Raises `LocalProtocolError` unless a k-regular graph, not complete, has that degree."""
+    if type(neighbors) is not int or neighbors % 2 or not 2 <= neighbors <= num_clients - 2:
+        raise LocalProtocolError(
+            f"neighbors is {neighbors!r} of {num_clients} clients; use an even number from 2 to "
+            f"{num_clients - 2}, or the complete graph"
+        )
 
 
 def check_numbers(num_clients: int, corrupt: float, dropout: float) -> None:

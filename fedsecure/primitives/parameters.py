@@ -9,34 +9,33 @@ enough. It finds the same numbers as the reference implementation by that paper'
 
 from __future__ import annotations
 
-import contextlib
-import math
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from fedsecure.errors import ThresholdError
-from fedsecure.primitives import _assumptions
+from fedsecure.primitives import _assumptions, _regular
 from fedsecure.primitives._assumptions import MAX_CLIENTS, Adversary, Counts
-from fedsecure.primitives._hypergeometric import TailWalk, pair_ratio
 
 __all__ = [
     "COMPLETE_UP_TO",
     "Adversary",
     "Parameters",
+    "Shape",
+    "check_regular",
     "choose_parameters",
     "complete_threshold",
     "policy_parameters",
+    "regular_threshold",
 ]
 
 COMPLETE_UP_TO = 64
 """Up to so many clients the graph is complete: it is cheap there, and leaves nothing to chance."""
 
-# Beyond this sum of fractions no threshold fits between what may leak and what will arrive.
-_MOST = 0.9
+_MIN_HONEST = 2
 
 
 class Parameters(NamedTuple):
-    """The shape of a masking session.
+    """Degree and threshold of one graph.
 
     Attributes:
         neighbors: k, how many others each client masks against and sends shares to.
@@ -45,6 +44,22 @@ class Parameters(NamedTuple):
 
     neighbors: int
     threshold: int
+
+
+class Shape(NamedTuple):
+    """The shape of a masking session.
+
+    Attributes:
+        neighbors: k, how many others each client masks against and sends shares to; n - 1 stands
+            for the complete graph.
+        threshold: t, how many shares give a client's secret back.
+        survivors: The least number of clients at every stage, and in the sum. In the complete graph
+            that is t; in a k-regular one, all but the dropouts.
+    """
+
+    neighbors: int
+    threshold: int
+    survivors: int
 
 
 def choose_parameters(
@@ -69,10 +84,8 @@ def choose_parameters(
     counted: a client that gave its share of its own secret as well would tip the balance, so the
     parties of such a session must keep it.
 
-    `PairwiseMasking` uses the complete graph in this version, so the result is for planning.
-
-    This is the bare calculation, safe if the fractions are true: of ten clients, 5 % are none.
-    `policy_parameters` is what a session should use.
+    This is the bare calculation, for a graph over exactly these n clients and safe if the fractions
+    are true: of ten clients, 5 % are none. `policy_parameters` is what a session should use.
 
     Args:
         num_clients: n, 1..1,000,000.
@@ -90,13 +103,15 @@ def choose_parameters(
     _assumptions.check_bits(sigma, eta)
     _assumptions.check_adversary(adversary, regular=True)
     lying = adversary == "semi_malicious"
-    if corrupt + (2 * dropout if lying else dropout) > _MOST:
+    if corrupt + (2 * dropout if lying else dropout) > _regular.MOST_LOST:
         raise ThresholdError(
             f"corrupt {corrupt} and {'twice ' if lying else ''}dropout {dropout} are more than "
-            f"{_MOST} together: for a {adversary} server no threshold fits between the shares that "
-            "may leak and those that will arrive; plan for fewer corrupt clients or dropouts"
+            f"{_regular.MOST_LOST} together: for a {adversary} server no threshold fits between "
+            "the shares that may leak and those that will arrive; plan for fewer corrupt clients "
+            "or dropouts"
         )
-    found = _smallest(_assumptions.count(num_clients, corrupt, dropout), sigma, eta, lying=lying)
+    counts = _assumptions.count(num_clients, corrupt, dropout)
+    found = _published(counts, sigma, eta, lying=lying)
     if found is None:
         raise ThresholdError(
             f"no k-regular graph of {num_clients} clients withstands corrupt {corrupt} and dropout "
@@ -114,16 +129,19 @@ def policy_parameters(
     sigma: int = 40,
     eta: int = 20,
     adversary: Adversary = "semi_honest",
-    min_honest: int = 2,
-) -> Parameters:
+    min_honest: int = _MIN_HONEST,
+) -> Shape:
     """Returns what a session should use: `choose_parameters` with the caution it leaves out.
 
-    - At least one client colludes, however small the fraction.
+    - k and t are fixed for the n clients that are invited, but the graph is drawn over those that
+      answer. The bounds hold for every such roster of n - D clients or more, D being the dropouts,
+      with all corrupt clients in it. No session goes on with fewer.
+    - At least one client colludes, however small the fraction, and t is at least 3.
     - Up to 64 clients, against a malicious server, and where no k-regular graph will do, the graph
       is complete (k = n - 1) and the threshold is that of `complete_threshold`. There a client's
       share of its own secret is counted, and needed.
     - At least ``min_honest`` honest clients are in a sum. In the complete graph t sees to it; in
-      a k-regular one it follows from the fractions, and the session has to count survivors.
+      a k-regular one n - D does.
 
     Args:
         num_clients: n, 1..1,000,000; fewer than 3 are refused.
@@ -142,19 +160,92 @@ def policy_parameters(
     _assumptions.check_bits(sigma, eta)
     _assumptions.check_adversary(adversary, regular=False)
     _assumptions.check_whole("min_honest", min_honest, 2, MAX_CLIENTS)
-    corrupt = max(corrupt, 1 / num_clients)
-    counts = _assumptions.count(num_clients, corrupt, dropout)
-    if (
-        num_clients > COMPLETE_UP_TO
-        and adversary != "malicious"
-        and counts.survivors - counts.corrupt >= min_honest
-    ):
-        with contextlib.suppress(ThresholdError):
-            return choose_parameters(
-                num_clients, corrupt, dropout, sigma=sigma, eta=eta, adversary=adversary
-            )
-    threshold = complete_threshold(num_clients, counts.corrupt, counts.dropouts, min_honest)
-    return Parameters(num_clients - 1, threshold)
+    case = _Case(_assumptions.plan(num_clients, corrupt, dropout), sigma, eta, adversary)
+    return _policy(case, min_honest)
+
+
+def regular_threshold(
+    num_clients: int,
+    neighbors: int,
+    corrupt: float,
+    dropout: float,
+    *,
+    sigma: int = 40,
+    eta: int = 20,
+    adversary: Literal["semi_honest", "semi_malicious"] = "semi_honest",
+) -> int:
+    """Returns the least threshold that is safe with k neighbors, at least 3.
+
+    Safe is meant as in `policy_parameters`: for every roster of n - D clients or more.
+
+    Args:
+        num_clients: n, 4..1,000,000.
+        neighbors: k, even, 2..n - 2.
+        corrupt: Largest fraction of clients that collude with the server, 0 <= corrupt < 1.
+        dropout: Largest fraction of clients that drop out, 0 <= dropout < 1.
+        sigma: Bits of privacy, 1..256.
+        eta: Bits of correctness, 1..256.
+        adversary: Whether the server follows the protocol, or may lie about who dropped out.
+
+    Raises:
+        ThresholdError: k is too small, or more than a roster has; or no threshold fits between the
+            shares that may leak and those that will arrive.
+        LocalProtocolError: An argument is of the wrong type or out of range.
+    """
+    case = _case(
+        num_clients, neighbors, corrupt, dropout, sigma=sigma, eta=eta, adversary=adversary
+    )
+    return _allowed(case, neighbors).least
+
+
+def check_regular(
+    num_clients: int,
+    neighbors: int,
+    threshold: int,
+    corrupt: float,
+    dropout: float,
+    *,
+    sigma: int = 40,
+    eta: int = 20,
+    adversary: Literal["semi_honest", "semi_malicious"] = "semi_honest",
+) -> Shape:
+    """Returns the shape of a k-regular session if k and t are safe in it.
+
+    Safe is meant as in `policy_parameters`: for every roster of n - D clients or more.
+
+    Args:
+        num_clients: n, 4..1,000,000.
+        neighbors: k, even, 2..n - 2.
+        threshold: t, 1..k.
+        corrupt: Largest fraction of clients that collude with the server, 0 <= corrupt < 1.
+        dropout: Largest fraction of clients that drop out, 0 <= dropout < 1.
+        sigma: Bits of privacy, 1..256.
+        eta: Bits of correctness, 1..256.
+        adversary: Whether the server follows the protocol, or may lie about who dropped out.
+
+    Raises:
+        ThresholdError: As `regular_threshold`; or t is too low for privacy, or so high that
+            dropouts may leave somebody fewer neighbors.
+        LocalProtocolError: An argument is of the wrong type or out of range.
+    """
+    case = _case(
+        num_clients, neighbors, corrupt, dropout, sigma=sigma, eta=eta, adversary=adversary
+    )
+    _assumptions.check_whole("threshold", threshold, 1, neighbors)
+    allowed = _allowed(case, neighbors)
+    if threshold < allowed.least:
+        raise ThresholdError(
+            f"threshold {threshold} is too low for {neighbors} neighbors of {num_clients} clients "
+            f"and a {adversary} server: {case.counts.corrupt} corrupt ones could unmask somebody "
+            f"more often than sigma {sigma} allows; use {allowed.least} to {allowed.most}"
+        )
+    if threshold > allowed.most:
+        raise ThresholdError(
+            f"threshold {threshold} is too high for {neighbors} neighbors of {num_clients} clients:"
+            f" {case.counts.dropouts} dropouts could leave somebody fewer neighbors more often than"
+            f" eta {eta} allows; use {allowed.least} to {allowed.most}"
+        )
+    return Shape(neighbors, threshold, case.counts.survivors)
 
 
 def complete_threshold(num_clients: int, corrupt: int, dropouts: int, min_honest: int = 2) -> int:
@@ -195,26 +286,92 @@ def complete_threshold(num_clients: int, corrupt: int, dropouts: int, min_honest
     return threshold
 
 
-@lru_cache(maxsize=256)  # in one process every client of a session asks the same
-def _smallest(counts: Counts, sigma: int, eta: int, *, lying: bool) -> Parameters | None:
-    """Returns the first (k, t) that meets all conditions, or None."""
-    n = counts.clients
-    removed = counts.corrupt + counts.dropouts
-    # Half of what may fail is for unmasking a client, half for splitting the graph.
-    limit = math.ldexp(1.0, -(sigma + 1))
-    corrupt = TailWalk(n, counts.corrupt, limit / n)
-    dropped = TailWalk(n, n - counts.survivors, math.ldexp(1.0, -eta) / n)
-    chance = 1.0
-    for k in range(2, n - 1, 2):
-        chance *= pair_ratio(n, removed, k)
-        for walk in (corrupt, dropped):
-            walk.draw()
-            walk.draw()
-        if n * (n - k - 1) / 2 * chance >= limit:
-            continue
-        # The published rule is ceil((x + k - 1.25) / 2): the least t - 1 with 2t - k > x.
-        may_leak = (corrupt.x + k) // 2 if lying else corrupt.x
-        will_arrive = k - dropped.x
-        if may_leak < will_arrive:
-            return Parameters(k, max(may_leak + 1, 2))
+class _Case(NamedTuple):
+    """What a session has to withstand, and how surely."""
+
+    counts: Counts
+    sigma: int
+    eta: int
+    adversary: str
+
+    @property
+    def lying(self) -> bool:
+        return self.adversary == "semi_malicious"
+
+
+def _case(
+    num_clients: int,
+    neighbors: int,
+    corrupt: float,
+    dropout: float,
+    *,
+    sigma: int,
+    eta: int,
+    adversary: str,
+) -> _Case:
+    """Returns what a given k-regular graph has to withstand, its arguments checked."""
+    _assumptions.check_numbers(num_clients, corrupt, dropout)
+    _assumptions.check_bits(sigma, eta)
+    _assumptions.check_adversary(adversary, regular=True)
+    _assumptions.check_degree(neighbors, num_clients)
+    return _Case(_assumptions.plan(num_clients, corrupt, dropout), sigma, eta, adversary)
+
+
+def _policy(case: _Case, min_honest: int) -> Shape:
+    counts = case.counts
+    if (
+        counts.clients > COMPLETE_UP_TO
+        and case.adversary != "malicious"
+        and counts.survivors - counts.corrupt >= min_honest
+    ):
+        found = _regular.smallest(counts, case.sigma, case.eta, lying=case.lying)
+        if found is not None:
+            return Shape(*found, counts.survivors)
+    threshold = complete_threshold(counts.clients, counts.corrupt, counts.dropouts, min_honest)
+    return Shape(counts.clients - 1, threshold, threshold)
+
+
+def _allowed(case: _Case, neighbors: int) -> _regular.Window:
+    """Returns the safe thresholds of one k, from 3, or raises `ThresholdError` if there is none."""
+    n, corrupt, dropouts, survivors = case.counts
+    found = _regular.window(case.counts, neighbors, case.sigma, case.eta, lying=case.lying)
+    least = max(found.least, _regular.LEAST_THRESHOLD) if found else 0
+    if neighbors >= survivors:
+        reason = f"{dropouts} dropouts may leave {survivors} clients, too few for so many neighbors"
+    elif found is None or survivors - corrupt < _MIN_HONEST:
+        reason = f"{corrupt} corrupt clients and {dropouts} dropouts are too many"
+    elif not found.connected:
+        reason = (
+            f"without {corrupt} corrupt clients and {dropouts} dropouts the others could fall into "
+            f"groups without a mask in common more often than sigma {case.sigma} allows"
+        )
+    elif least > found.most:
+        reason = (
+            f"no threshold fits: the shares of corrupt neighbors may suffice below {least}, those "
+            f"that arrive may not above {found.most} (sigma {case.sigma}, eta {case.eta})"
+        )
+    else:
+        return found._replace(least=least)
+    raise ThresholdError(
+        f"{neighbors} neighbors of {n} clients will not do for a {case.adversary} server: "
+        f"{reason}; {_remedy(case)}"
+    )
+
+
+def _remedy(case: _Case) -> str:
+    try:
+        shape = _policy(case, _MIN_HONEST)
+    except ThresholdError:
+        return "invite more clients, or plan for fewer corrupt clients or dropouts"
+    graph = "the complete graph, " if shape.neighbors == case.counts.clients - 1 else ""
+    return f"use {graph}{shape.neighbors} neighbors with threshold {shape.threshold}"
+
+
+@lru_cache(maxsize=256)
+def _published(counts: Counts, sigma: int, eta: int, *, lying: bool) -> Parameters | None:
+    """Returns the first (k, t) that meets the published conditions, or None."""
+    for found in _regular.windows(counts, counts.clients, sigma, eta, lying=lying):
+        # The reference compares before it raises t to 2.
+        if found.connected and found.least <= found.most:
+            return Parameters(found.neighbors, max(found.least, 2))
     return None

@@ -1,21 +1,20 @@
 """How likely parameters of a masking session fail, and what they mean in words.
 
-The bounds are those that `fedsecure.primitives.parameters` keeps small, for parameters from
-anywhere: chosen there, or by somebody else.
+The bounds are those that `policy_parameters` keeps small, for parameters from anywhere: chosen
+there, or by somebody else. A session draws its graph over the clients that answer its first stage;
+what is bounded is the worst of all rosters it allows, see `fedsecure.primitives._regular`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives import _assumptions
-from fedsecure.primitives._assumptions import Adversary
+from fedsecure.primitives._assumptions import Adversary, Counts
 from fedsecure.primitives._hypergeometric import pair_ratio, tail
-
-if TYPE_CHECKING:
-    from fedsecure.primitives.parameters import Parameters
+from fedsecure.primitives.parameters import Parameters, Shape
 
 __all__ = ["Risks", "explain", "risks"]
 
@@ -27,7 +26,8 @@ class Risks(NamedTuple):
         exposed: Some client has enough colluding neighbors to be unmasked.
         divided: The honest survivors fall apart into groups without a mask in common, so that the
             server learns the sum of each group.
-        lost: Some client keeps fewer neighbors than the threshold, and there is no result.
+        lost: Some client keeps fewer neighbors than the threshold, or too few clients are left,
+            and there is no result.
     """
 
     exposed: float
@@ -36,7 +36,7 @@ class Risks(NamedTuple):
 
 
 def risks(
-    parameters: Parameters,
+    parameters: Parameters | Shape,
     num_clients: int,
     corrupt: float,
     dropout: float,
@@ -45,12 +45,14 @@ def risks(
 ) -> Risks:
     """Returns how probable it is at most that parameters, wherever they come from, fail.
 
-    In a k-regular graph the bounds are the expected number of clients that are unlucky. In the
-    complete graph there is no chance: each bound is 0 or 1.
+    In a k-regular graph the bounds are the expected number of clients that are unlucky, for the
+    worst roster of `survivors` or more that invited clients can form. In the complete graph there
+    is no chance: each bound is 0 or 1.
 
     Args:
-        parameters: (k, t); k is n - 1 for the complete graph, or else even.
-        num_clients: n, 1..1,000,000.
+        parameters: (k, t) or (k, t, survivors); k is n - 1 for the complete graph, or else even.
+            By default, survivors is t in the complete graph, and all but the dropouts in another.
+        num_clients: n, how many are invited, 1..1,000,000.
         corrupt: Largest fraction of clients that collude with the server, 0 <= corrupt < 1.
         dropout: Largest fraction of clients that drop out, 0 <= dropout < 1.
         adversary: What the server may do. Only the complete graph withstands a malicious one.
@@ -58,32 +60,11 @@ def risks(
     Raises:
         LocalProtocolError: An argument is of the wrong type or out of range.
     """
-    _assumptions.check_numbers(num_clients, corrupt, dropout)
-    k, t = parameters
-    complete = k == num_clients - 1
-    _assumptions.check_adversary(adversary, regular=not complete)
-    _assumptions.check_whole("neighbors", k, 1, num_clients - 1)
-    _assumptions.check_whole("threshold", t, 1, k + 1)
-    if k % 2 and not complete:
-        raise LocalProtocolError(f"neighbors is {k}; use an even number, or {num_clients - 1}")
-    counts = _assumptions.count(num_clients, corrupt, dropout)
-    exposing = _exposing(parameters, num_clients, adversary)
-    if complete:
-        return Risks(
-            exposed=float(counts.corrupt >= exposing),
-            divided=0.0,
-            lost=float(num_clients - counts.dropouts < t),
-        )
-    lost = tail(num_clients, num_clients - counts.survivors, k, k - t)
-    return Risks(
-        exposed=min(1.0, num_clients * tail(num_clients, counts.corrupt, k, exposing - 1)),
-        divided=min(1.0, _gap_bound(num_clients, counts.corrupt + counts.dropouts, k)),
-        lost=min(1.0, num_clients * lost),
-    )
+    return _judged(parameters, num_clients, corrupt, dropout, adversary).risks
 
 
 def explain(
-    parameters: Parameters,
+    parameters: Parameters | Shape,
     num_clients: int,
     corrupt: float,
     dropout: float,
@@ -92,11 +73,11 @@ def explain(
     eta: int = 20,
     adversary: Adversary = "semi_honest",
 ) -> str:
-    """Returns in plain words what k and t mean and how rarely they fail, several lines.
+    """Returns in plain words what k, t and survivors mean and how rarely they fail, several lines.
 
     Args:
         parameters: The choice to explain, see `risks`.
-        num_clients: n, 1..1,000,000.
+        num_clients: n, how many are invited, 1..1,000,000.
         corrupt: Largest fraction of clients that collude with the server, 0 <= corrupt < 1.
         dropout: Largest fraction of clients that drop out, 0 <= dropout < 1.
         sigma: Bits of privacy that were asked for, 1..256.
@@ -107,38 +88,107 @@ def explain(
         LocalProtocolError: An argument is of the wrong type or out of range.
     """
     _assumptions.check_bits(sigma, eta)
-    risk = risks(parameters, num_clients, corrupt, dropout, adversary=adversary)
-    counts = _assumptions.count(num_clients, corrupt, dropout)
-    k, t = parameters
-    complete = k == num_clients - 1
-    exposing = _exposing(parameters, num_clients, adversary)
-    others = "all others" if complete else f"{k} of the {num_clients - 1} others, drawn at random"
+    case = _judged(parameters, num_clients, corrupt, dropout, adversary)
+    counts, exposing, risk, t = case.counts, case.exposing, case.risks, parameters.threshold
+    honest = max(case.survivors - counts.corrupt, 0)
+    others = "all others"
+    too_few = f"fewer than {case.survivors} clients are left"
+    if not case.complete:
+        others = f"{parameters.neighbors} others, drawn at random from those that answer"
+        too_few = f"somebody keeps fewer than {t} neighbors, or {too_few}"
     lied_to = "" if adversary == "semi_honest" else ", enough if the rest is lied to"
-    lines = (
+    lines = [
         f"{num_clients} clients, {adversary.replace('_', '-')} server",
         f"  {counts.corrupt} clients at most collude with it, {counts.dropouts} at most drop out",
-        f"neighbors {k}",
+        f"neighbors {parameters.neighbors}",
         f"  each client masks against, and sends shares of its secrets to, {others}",
         f"threshold {t}",
         f"  {t} shares give a secret back, fewer say nothing about it",
+        f"survivors {case.survivors}",
+        "  the least number of clients at every stage, and in the sum; with fewer there is none",
+        f"  so the updates of {honest} honest clients or more are in it",
         f"privacy fails: {_power(risk.exposed + risk.divided)} (asked for: 2^-{sigma})",
         f"  {_power(risk.exposed)}: somebody has {exposing} colluding neighbors or more{lied_to}",
         f"  {_power(risk.divided)}: the honest survivors fall into groups that share no masks",
         f"no result: {_power(risk.lost)} (asked for: 2^-{eta})",
-        f"  when somebody keeps fewer than {t} neighbors; nothing is revealed then",
-    )
+        f"  when {too_few}; nothing is revealed then",
+    ]
+    if not case.complete:
+        lines += [
+            f"all this for the worst of {case.survivors} to {num_clients} clients that may answer,",
+            "  if who colludes and who drops out does not depend on how the graph was drawn",
+        ]
+    if not case.complete and adversary == "semi_malicious":
+        lines.append("  a server that sees the graph and then picks whom to call dropped out may")
+        lines.append("  learn the sums of smaller groups; against that, use the complete graph")
     return "\n".join(lines)
 
 
-def _exposing(parameters: Parameters, num_clients: int, adversary: str) -> int:
+class _Judged(NamedTuple):
+    """A choice, with what was found about it."""
+
+    counts: Counts
+    complete: bool
+    survivors: int
+    exposing: int
+    risks: Risks
+
+
+def _judged(
+    parameters: Parameters | Shape, num_clients: int, corrupt: float, dropout: float, adversary: str
+) -> _Judged:
+    _assumptions.check_numbers(num_clients, corrupt, dropout)
+    k, t = parameters.neighbors, parameters.threshold
+    complete = k == num_clients - 1
+    _assumptions.check_adversary(adversary, regular=not complete)
+    _assumptions.check_whole("neighbors", k, 1, num_clients - 1)
+    _assumptions.check_whole("threshold", t, 1, num_clients if complete else k)
+    if k % 2 and not complete:
+        raise LocalProtocolError(f"neighbors is {k}; use an even number, or {num_clients - 1}")
+    counts = _assumptions.count(num_clients, corrupt, dropout)
+    # A graph needs more clients than each has neighbors.
+    least = t if complete else k + 1
+    survivors = least if complete else max(num_clients - counts.dropouts, least)
+    if isinstance(parameters, Shape):
+        survivors = parameters.survivors
+        _assumptions.check_whole("survivors", survivors, least, num_clients)
+    exposing = _exposing(k, t, num_clients, adversary)
+    if complete:
+        # Judged by the full roster: of a smaller one, 2t are more of the shares there are.
+        found = Risks(
+            exposed=float(counts.corrupt >= exposing),
+            divided=0.0,
+            lost=float(num_clients - counts.dropouts < survivors),
+        )
+    else:
+        found = _regular_risks(k, t, counts, survivors, exposing)
+    return _Judged(counts, complete, survivors, exposing, found)
+
+
+def _exposing(neighbors: int, threshold: int, num_clients: int, adversary: str) -> int:
     """Returns how many colluders among its neighbors suffice to unmask a client."""
-    k, t = parameters
     if adversary == "semi_honest":
-        return t
+        return threshold
     # Colluders give both kinds of share, the others one each: k + c shares, of which 2t unmask. In
     # the complete graph the client's own share is one more.
-    holders = num_clients if k == num_clients - 1 else k
-    return max(min(t, 2 * t - holders), 0)
+    holders = num_clients if neighbors == num_clients - 1 else neighbors
+    return max(min(threshold, 2 * threshold - holders), 0)
+
+
+def _regular_risks(
+    neighbors: int, threshold: int, counts: Counts, survivors: int, exposing: int
+) -> Risks:
+    """Judges each risk by the roster that is worst for it."""
+    n = counts.clients
+    corrupt = min(counts.corrupt, survivors)
+    exposed = survivors * tail(survivors, corrupt, neighbors, exposing - 1)
+    removed = min(counts.corrupt + n - survivors, n)
+    lost = n * tail(n, counts.dropouts, neighbors, neighbors - threshold)
+    return Risks(
+        exposed=min(1.0, exposed),
+        divided=min(1.0, _gap_bound(n, removed, neighbors)),
+        lost=1.0 if n - counts.dropouts < survivors else min(1.0, lost),
+    )
 
 
 def _power(probability: float) -> str:

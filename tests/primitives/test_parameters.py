@@ -16,7 +16,6 @@ from fedsecure.primitives.parameters import (
     complete_threshold,
     policy_parameters,
 )
-from fedsecure.primitives.risk import risks
 from reference import hypergeometric as exact
 
 # What the tests of the reference implementation expect (graph_parameter_finder_test.cc in
@@ -248,61 +247,3 @@ def test_threshold_of_the_complete_graph_keeps_two_groups_apart() -> None:
 def test_threshold_of_the_complete_graph_refuses(bad: Any) -> None:
     with pytest.raises(LocalProtocolError):
         complete_threshold(*bad)
-
-
-def test_two_parties_are_too_few() -> None:
-    for n in (1, 2):
-        with pytest.raises(ThresholdError, match="too few"):
-            policy_parameters(n, 0.0, 0.0)
-
-
-def test_policy_uses_the_complete_graph_up_to_64_clients() -> None:
-    # Floor of half a client: the bare calculation is content with two neighbors.
-    assert choose_parameters(10, 0.05, 0.05) == (2, 2)
-    assert policy_parameters(10, 0.05, 0.05) == (9, 6)
-    assert policy_parameters(64, 0.1, 0.1) == (63, (64 + 6) // 2 + 1)
-    assert policy_parameters(65, 0.1, 0.1) == choose_parameters(65, 0.1, 0.1)
-    assert policy_parameters(65, 0.1, 0.1).neighbors < 64
-
-
-@pytest.mark.parametrize("adversary", ["semi_honest", "semi_malicious"])
-def test_policy_is_the_choice_for_many(adversary: Any) -> None:
-    for n in (100, 1000, 10_000):
-        chosen = choose_parameters(n, 0.1, 0.1, adversary=adversary)
-        assert policy_parameters(n, 0.1, 0.1, adversary=adversary) == chosen
-
-
-def test_policy_thinks_of_one_colluder_at_least() -> None:
-    assert choose_parameters(65, 0.0, 0.2) == (14, 2)
-    assert policy_parameters(65, 0.0, 0.2) == (16, 2) == choose_parameters(65, 1 / 65, 0.2)
-    assert policy_parameters(20, 0.0, 0.3) == (19, 11)
-
-
-def test_policy_falls_back_on_the_complete_graph() -> None:
-    with pytest.raises(ThresholdError):
-        choose_parameters(66, 0.33, 0.3, adversary="semi_malicious")
-    assert policy_parameters(66, 0.33, 0.3, adversary="semi_malicious") == (65, 44)
-    assert policy_parameters(1000, 0.1, 0.1, adversary="malicious") == (999, 551)
-
-
-def test_policy_refuses_what_nothing_withstands() -> None:
-    with pytest.raises(ThresholdError, match="450 dropouts"):
-        policy_parameters(1000, 0.45, 0.45, adversary="malicious")
-    with pytest.raises(ThresholdError, match="fewer than 900"):
-        policy_parameters(1000, 0.1, 0.1, min_honest=900)
-    assert policy_parameters(1000, 0.1, 0.1, min_honest=800) == (48, 27)
-    with pytest.raises(LocalProtocolError, match="min_honest"):
-        policy_parameters(1000, 0.1, 0.1, min_honest=1)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.integers(3, 100_000), percent, percent, adversaries | st.just("malicious"))
-def test_policy_keeps_its_word(n: int, corrupt: float, dropout: float, adversary: Any) -> None:
-    try:
-        chosen = policy_parameters(n, corrupt, dropout, adversary=adversary)
-    except ThresholdError:
-        return
-    risk = risks(chosen, n, max(corrupt, 1 / n), dropout, adversary=adversary)
-    assert risk.exposed <= 2**-41
-    assert risk.divided <= 2**-41
-    assert risk.lost <= 2**-20

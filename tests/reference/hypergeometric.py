@@ -52,3 +52,33 @@ def choose(
         if arrive > leak:
             return k, max(leak + 1, 2)
     return None
+
+
+def stay(population: int, gone: int, drawn: int) -> list[Fraction]:
+    """Returns P[fewer than t of a client's neighbors stay] for t = 0, 1, ..., drawn."""
+    return [Fraction(0), *(1 - p for p in above(population, population - gone, drawn)[:-1])]
+
+
+def divided(n: int, removed: int, k: int) -> Fraction:
+    """Returns the expected number of pairs of places with k/2 clients removed in a row."""
+    return Fraction(math.comb(removed, k), math.comb(n, k)) * n * (n - k - 1) / 2
+
+
+def thresholds(
+    n: int, corrupt: int, dropouts: int, k: int, sigma: int, eta: int, *, lying: bool
+) -> list[int]:
+    """Returns the t from 3 that are safe for every roster, by trying each roster and each t."""
+    safe = set(range(3, k + 1))
+    for m in range(n - dropouts, n + 1):
+        gone = dropouts - (n - m)
+        if m <= k or divided(m, corrupt + gone, k) >= Fraction(1, 2 ** (sigma + 1)):
+            return []
+        exposed = [Fraction(1), *above(m, corrupt, k)]  # P[X >= y]
+        lost = stay(m, gone, k)
+        for t in list(safe):
+            colluders = max(2 * t - k, 0) if lying else t
+            if m * exposed[colluders] >= Fraction(1, 2 ** (sigma + 1)) or m * lost[t] >= Fraction(
+                1, 2**eta
+            ):
+                safe.discard(t)
+    return sorted(safe)
