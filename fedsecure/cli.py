@@ -18,6 +18,8 @@ from fedsecure.primitives.risk import explain
 
 __all__ = ["main"]
 
+_SIGMA, _ETA = 40, 20
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
@@ -104,10 +106,13 @@ def _add_params(parser: argparse.ArgumentParser) -> None:
         "anything",
     )
     parser.add_argument(
-        "--sigma", type=int, default=40, help="privacy fails once in 2^SIGMA (default: 40)"
+        "--sigma",
+        type=int,
+        default=_SIGMA,
+        help=f"privacy fails once in 2^SIGMA (default: {_SIGMA})",
     )
     parser.add_argument(
-        "--eta", type=int, default=20, help="a session fails once in 2^ETA (default: 20)"
+        "--eta", type=int, default=_ETA, help=f"a session fails once in 2^ETA (default: {_ETA})"
     )
 
 
@@ -121,10 +126,11 @@ def _params(arguments: argparse.Namespace) -> None:
     chosen = policy_parameters(clients, arguments.corrupt, dropout, **wanted)
     # The policy counts on one colluder at least.
     print(explain(chosen, clients, max(arguments.corrupt, 1 / clients), dropout, **wanted))
-    print(
-        "note: PairwiseMasking of this version knows the semi-honest server and the complete graph "
-        "only; this is what to plan for"
-    )
+    given = f'adversary="{arguments.adversary}", corrupt={arguments.corrupt}, dropout={dropout}'
+    if (arguments.sigma, arguments.eta) != (_SIGMA, _ETA) and chosen.neighbors < clients - 1:
+        # Sessions ask for the usual bits by themselves.
+        given += f", neighbors={chosen.neighbors}, threshold={chosen.threshold}"
+    print(f"in Python: PairwiseMasking({given})")
 
 
 def _positive_int(text: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 import fedsecure
 from fedsecure.cli import main
 from fedsecure.demo import credit
+from fedsecure.primitives.parameters import policy_parameters
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,8 +60,11 @@ def test_params_explains_a_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert params(1000, 0.1, 0.1) == 0
     printed = capsys.readouterr().out
     assert "neighbors 48\n" in printed
-    assert "threshold 27\n" in printed
+    assert "threshold 28\n" in printed
+    assert "survivors 900\n" in printed
     assert "(asked for: 2^-40)" in printed
+    call = 'PairwiseMasking(adversary="semi_honest", corrupt=0.1, dropout=0.1)'
+    assert printed.endswith(f"\nin Python: {call}\n")
 
 
 def test_params_for_another_server_and_other_bits(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +74,9 @@ def test_params_for_another_server_and_other_bits(capsys: pytest.CaptureFixture[
     assert "semi-malicious server" in printed
     assert "(asked for: 2^-60)" in printed
     assert "(asked for: 2^-10)" in printed
+    k, t, _ = policy_parameters(1000, 0.1, 0.1, sigma=60, eta=10, adversary="semi_malicious")
+    bits = f"neighbors={k}, threshold={t}"
+    assert f'(adversary="semi_malicious", corrupt=0.1, dropout=0.1, {bits})\n' in printed
 
 
 def test_params_of_few_clients_are_the_complete_graph(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +85,16 @@ def test_params_of_few_clients_are_the_complete_graph(capsys: pytest.CaptureFixt
     assert "neighbors 9\n" in printed
     assert "1 clients at most collude" in printed
     assert "privacy fails: never" in printed
+
+
+def test_params_against_a_malicious_server_are_the_complete_graph(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert params(1000, 0.1, 0.1, "--adversary", "malicious", "--sigma", "80") == 0
+    printed = capsys.readouterr().out
+    assert "neighbors 999\n" in printed
+    assert "threshold 551\n" in printed
+    assert 'PairwiseMasking(adversary="malicious", corrupt=0.1, dropout=0.1)\n' in printed
 
 
 def test_params_that_nothing_withstands(capsys: pytest.CaptureFixture[str]) -> None:
