@@ -25,9 +25,11 @@ from fedsecure.aggregate import secure_aggregate
 from fedsecure.encoding import FixedPoint
 from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
 from fedsecure.participation import ParticipationLog
+from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.parameters import choose_parameters
-from fedsecure.protocols.base import Aggregate, Session
-from fedsecure.protocols.masking import PairwiseMasking
+from fedsecure.protocols.base import Aggregate
+from fedsecure.protocols.masking import MaskingClient, MaskingServer, PairwiseMasking
+from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 
 __version__: str = _core.__version__
@@ -52,6 +54,9 @@ __all__ = [
     "Aggregate",
     "FederatedAlgorithm",
     "FixedPoint",
+    "Identity",
+    "MaskingClient",
+    "MaskingServer",
     "PairwiseMasking",
     "ParticipationLog",
     "Session",

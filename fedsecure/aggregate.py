@@ -15,7 +15,8 @@ from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import PyTree, TreeSpec
 
 if TYPE_CHECKING:
-    from fedsecure.protocols.base import Aggregate, Client, Protocol, Server, Session
+    from fedsecure.protocols.base import Aggregate, Client, Protocol, Server
+    from fedsecure.protocols.session import Session
 
 __all__ = ["Drop", "Observer", "play", "run_session", "secure_aggregate"]
 
@@ -60,7 +61,7 @@ def secure_aggregate(
     For simulation, tests and benchmarks: all clients and the server run here, through the real
     bytes of the protocol, so whoever runs this process sees every update. In a deployment each
     party runs in its own process with `PairwiseMasking.session`, `PairwiseMasking.client` and
-    `PairwiseMasking.server`.
+    `PairwiseMasking.server`. Identities that the protocol needs and does not have are made here.
 
     Args:
         updates: One pytree of float arrays per client, all with the same paths, shapes and dtypes;
@@ -121,6 +122,7 @@ def run_session(
     if factors is not None and encoding.max_weight is None:
         encoding = replace(encoding, max_weight=_power_of_two_from(max(factors)))
     spec = TreeSpec.of(trees[0])
+    protocol = protocol.for_one_process(range(len(trees)))
     session = protocol.session(
         client_ids=range(len(trees)),
         spec=spec,
@@ -217,7 +219,8 @@ def _checked_drops(
 
 
 def _check_policy(protocol: object, encoding: object) -> None:
-    missing = [name for name in ("session", "client", "server") if not hasattr(protocol, name)]
+    needed = ("session", "client", "server", "for_one_process")
+    missing = [name for name in needed if not hasattr(protocol, name)]
     if missing or isinstance(protocol, type):
         raise LocalProtocolError(
             f"protocol is {protocol!r:.60}; give a protocol object, such as PairwiseMasking()"

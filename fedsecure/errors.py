@@ -49,7 +49,22 @@ class RemoteProtocolError(FedSecureError):
 
 
 class CheaterDetected(RemoteProtocolError):
-    """Another party is provably cheating, not merely broken: end the session, keep the evidence."""
+    """A message that no honest party sends: a wrong share, a bad signature, a replay, a forgery.
+
+    Whoever raises it is left as it was, and goes on without that message where enough other
+    parties are honest. Keep the message as evidence; it shows who lied if the transport shows who
+    sent it.
+
+    Attributes:
+        culprit: The client's id, or `fedsecure.wire.SERVER`.
+    """
+
+    def __init__(self, message: str, culprit: int) -> None:
+        super().__init__(message)
+        self.culprit = culprit
+
+    def __reduce__(self) -> tuple[type[CheaterDetected], tuple[str, int]]:
+        return type(self), (str(self), self.culprit)
 
 
 class ThresholdError(FedSecureError):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fedsecure.aggregate import Drop, play, run_session
 from fedsecure.encoding import Contribution, FixedPoint, decode_sum
 from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
-from fedsecure.primitives import masks
-from fedsecure.protocols import base
-from fedsecure.protocols.base import Aggregate, Session
+from fedsecure.primitives import entropy, masks
+from fedsecure.protocols import session as sessions
+from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.session import Session
 from fedsecure.protocols.vectors import Upload, VectorSum, contribute, piece_limit
 
 if TYPE_CHECKING:
@@ -58,14 +59,14 @@ class PlaintextSum:
         """Returns a session in which one client is enough; see `PairwiseMasking.session`."""
         return Session(
             protocol=self.name,
-            session_id=base.fresh_session_id() if session_id is None else session_id,
+            session_id=sessions.fresh_session_id() if session_id is None else session_id,
             round=round,
-            client_ids=base.checked_ids(client_ids),
+            client_ids=sessions.checked_ids(client_ids),
             threshold=1,
             spec=spec,
             encoding=encoding,
             weighted=weighted,
-            model_digest=base.NO_MODEL if model_digest is None else model_digest,
+            model_digest=sessions.NO_MODEL if model_digest is None else model_digest,
             chunk=self.chunk,
             suite=_NO_SUITE,
         )
@@ -81,6 +82,11 @@ class PlaintextSum:
         if session.protocol != self.name:
             raise LocalProtocolError(f"this session is of {session.protocol}, not {self.name}")
         return _PlainClient(session, client_id, update, weight)
+
+    def for_one_process(self, client_ids: Iterable[int]) -> PlaintextSum:
+        """Returns itself: its parties need nothing to begin with."""
+        del client_ids
+        return self
 
     def server(self, session: Session) -> _PlainServer:
         """Returns a server that sees every update."""
@@ -123,10 +129,18 @@ class _PlainClient:
     def set_update(self, update: PyTree, weight: float | None = None) -> None:
         if self._contribution is not None:
             raise LocalProtocolError("this client has its update")
-        self._contribution = contribute(self._session, update, weight)
+        self._contribution = contribute(
+            self._session, update, weight, entropy.draw(masks.SEED_BYTES)
+        )
 
     def receive(self, data: bytes) -> Iterable[bytes]:
         raise RemoteProtocolError(f"a client of this protocol takes no message ({len(data)} bytes)")
+
+    def resume(self) -> Iterable[bytes]:
+        return ()
+
+    def to_bytes(self) -> bytes:
+        raise LocalProtocolError("a plaintext client is not saved: it sends its update and is done")
 
 
 class _PlainServer:
@@ -181,6 +195,9 @@ class _PlainServer:
         )
         self.stage = Stage.FINISHED
         return {}
+
+    def to_bytes(self) -> bytes:
+        raise LocalProtocolError("a plaintext server is not saved: it is there to compare with")
 
     def result(self) -> Aggregate:
         if self._result is None:

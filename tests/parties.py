@@ -12,7 +12,7 @@ from fedsecure.encoding import FixedPoint
 from fedsecure.errors import RemoteProtocolError
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.protocols.masking.messages import Kind
-from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.masking.states import Flow, Stage
 from fedsecure.pytree import TreeSpec
 
 if TYPE_CHECKING:
@@ -22,18 +22,34 @@ if TYPE_CHECKING:
     from fedsecure.protocols.masking.server import MaskingServer
 
 STAGES = (Stage.ADVERTISE_KEYS, Stage.SHARE_KEYS, Stage.MASKED_INPUT, Stage.UNMASKING)
+FIVE_STAGES = (*STAGES[:3], Stage.CONSISTENCY_CHECK, Stage.UNMASKING)
+LEVELS = ("semi_honest", "semi_malicious", "malicious")
 ENCODING = FixedPoint(clip=4.0, bits=12)
 SENT_BY_CLIENT = {
     Stage.ADVERTISE_KEYS: Kind.ADVERTISE_KEYS,
     Stage.SHARE_KEYS: Kind.SHARE_KEYS,
     Stage.MASKED_INPUT: Kind.MASKED_INPUT,
+    Stage.CONSISTENCY_CHECK: Kind.CONFIRMATION,
     Stage.UNMASKING: Kind.UNMASK_SHARES,
 }
 SENT_BY_SERVER = {
-    Stage.SHARE_KEYS: Kind.ROSTER,
-    Stage.MASKED_INPUT: Kind.SHARE_DELIVERY,
-    Stage.UNMASKING: Kind.UNMASK_REQUEST,
+    Flow.FOUR_STAGES: {
+        Stage.SHARE_KEYS: Kind.ROSTER,
+        Stage.MASKED_INPUT: Kind.SHARE_DELIVERY,
+        Stage.UNMASKING: Kind.UNMASK_REQUEST,
+    },
+    Flow.FIVE_STAGES: {
+        Stage.SHARE_KEYS: Kind.ROSTER,
+        Stage.MASKED_INPUT: Kind.SHARE_DELIVERY,
+        Stage.CONSISTENCY_CHECK: Kind.SURVIVORS,
+        Stage.UNMASKING: Kind.CONFIRMATIONS,
+    },
 }
+
+
+def stages_of(adversary: str) -> tuple[Stage, ...]:
+    """The stages of a session against this adversary."""
+    return FIVE_STAGES if adversary == "malicious" else STAGES
 
 
 def make_updates(count: int, size: int = 50, seed: int = 1) -> list[dict[str, np.ndarray]]:
@@ -60,6 +76,9 @@ class Parties:
         size: int = 50,
         chunk: int = 16,
         threshold: int | None = None,
+        adversary: str = "semi_honest",
+        neighbors: int | None = None,
+        policy: Mapping[str, Any] | None = None,
         encoding: FixedPoint = ENCODING,
         updates: Sequence[Any] | None = None,
         weights: Sequence[float] | None = None,
@@ -67,7 +86,13 @@ class Parties:
     ) -> None:
         names = range(count) if ids is None else ids
         trees = make_updates(count, size) if updates is None else updates
-        self.protocol = PairwiseMasking(threshold=threshold, chunk=chunk)
+        self.protocol = PairwiseMasking(
+            adversary=adversary,
+            threshold=threshold,
+            neighbors=neighbors,
+            chunk=chunk,
+            **(policy or {}),
+        ).for_one_process(names)
         self.session = self.protocol.session(
             client_ids=names,
             spec=TreeSpec.of(trees[0]),

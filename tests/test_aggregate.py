@@ -23,7 +23,7 @@ from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import TreeSpec
 from fedsecure.testing import PlaintextSum
-from parties import STAGES, make_updates
+from parties import FIVE_STAGES, make_updates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,15 +223,15 @@ def test_the_onlooker_sees_every_message_in_order() -> None:
         seen.append((direction, client_id, stage))
 
     run_session(make_updates(3), observe=observe)
-    expected = [("to_server", name, STAGES[0]) for name in range(3)]
-    for stage in STAGES[1:]:
+    expected = [("to_server", name, FIVE_STAGES[0]) for name in range(3)]
+    for stage in FIVE_STAGES[1:]:
         for name in range(3):
             expected += [("to_client", name, stage), ("to_server", name, stage)]
     assert seen == expected
 
 
 @pytest.mark.parametrize("when", ["before", "during", "after"])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", FIVE_STAGES)
 def test_a_client_vanishes_where_it_should(stage: str, when: str) -> None:
     seen: list[tuple[str, str]] = []
     result = run_session(
@@ -241,11 +241,11 @@ def test_a_client_vanishes_where_it_should(stage: str, when: str) -> None:
         observe=lambda to, name, at, data: seen.append((to, at)) if name == 2 else None,
     )
     sent = [at for to, at in seen if to == "to_server"]
-    place = STAGES.index(stage)
-    pieces = {at: 3 if at == "MASKED_INPUT" else 1 for at in STAGES}
+    place = FIVE_STAGES.index(stage)
+    pieces = {at: 3 if at == "MASKED_INPUT" else 1 for at in FIVE_STAGES}
     here = {"before": 0, "during": pieces[stage] - 1, "after": pieces[stage]}[when]
-    assert sent == [at for at in STAGES[:place] for _ in range(pieces[at])] + [stage] * here
-    in_sum = place == 3 or (place == 2 and when == "after")
+    assert sent == [at for at in FIVE_STAGES[:place] for _ in range(pieces[at])] + [stage] * here
+    in_sum = place > 2 or (place == 2 and when == "after")
     assert result.contributors == ((0, 1, 2, 3) if in_sum else (0, 1, 3))
 
 
@@ -257,7 +257,9 @@ def test_a_bare_stage_means_after_it() -> None:
 
 
 def test_too_many_vanish() -> None:
-    with pytest.raises(ThresholdError, match="2 of 3 clients have answered in stage UNMASKING"):
+    with pytest.raises(
+        ThresholdError, match="2 of 3 clients have answered, 3 must, in stage CONSISTENCY"
+    ):
         run_session(make_updates(3), drop={0: "MASKED_INPUT"})
 
 
@@ -277,8 +279,8 @@ def test_progress_callback() -> None:
         drop={3: "ADVERTISE_KEYS"},
         progress=lambda stage, done, total: calls.append((stage, done, total)),
     )
-    expected = [(STAGES[0], done, 4) for done in (1, 2, 3, 4)]
-    expected += [(stage, done, 3) for stage in STAGES[1:] for done in (1, 2, 3)]
+    expected = [(FIVE_STAGES[0], done, 4) for done in (1, 2, 3, 4)]
+    expected += [(stage, done, 3) for stage in FIVE_STAGES[1:] for done in (1, 2, 3)]
     assert calls == expected
 
 
@@ -373,7 +375,7 @@ def test_real_and_plaintext_sessions_do_not_mix() -> None:
         PairwiseMasking().client(session, 0)
     with pytest.raises(LocalProtocolError, match="protocol"):
         PairwiseMasking().server(session)
-    real = PairwiseMasking().session(
+    real = PairwiseMasking("semi_honest").session(
         client_ids=range(3), spec=session.spec, encoding=session.encoding
     )
     for make in (PlaintextSum().server, lambda one: PlaintextSum().client(one, 0)):

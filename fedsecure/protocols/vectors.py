@@ -9,7 +9,7 @@ vanishes half-way leaves no trace in the sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,19 +17,28 @@ import numpy as np
 from fedsecure import wire
 from fedsecure.encoding import Contribution
 from fedsecure.errors import EncodingError, RemoteProtocolError
-from fedsecure.primitives import entropy, masks
+from fedsecure.primitives import masks
 from fedsecure.pytree import PyTree, flatten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fedsecure.protocols.base import Session
+    from fedsecure.primitives.entropy import Secret
+    from fedsecure.protocols.session import Session
 
 __all__ = ["Upload", "VectorSum", "contribute", "piece_limit"]
 
 
-def contribute(session: Session, update: PyTree, weight: float | None) -> Contribution:
+def contribute(
+    session: Session, update: PyTree, weight: float | None, seed: Secret
+) -> Contribution:
     """Returns a client's update, validated against the session and ready to be encoded.
+
+    Args:
+        session: The session.
+        update: The update.
+        weight: Its weight, if and only if the session is weighted.
+        seed: 24 bytes that decide the stochastic rounding and serve nothing else. Copied.
 
     Raises:
         EncodingError: The update's tree is not the session's, or a value or weight cannot be
@@ -40,19 +49,15 @@ def contribute(session: Session, update: PyTree, weight: float | None) -> Contri
     difference = spec.difference(session.spec)
     if difference is not None:
         raise EncodingError(f"this update does not fit the session: {difference}")
-    seed = entropy.draw(masks.SEED_BYTES)
-    try:
-        return Contribution(
-            leaves,
-            [leaf.path for leaf in spec.leaves],
-            encoding=session.encoding,
-            layout=session.layout,
-            weight=weight,
-            seed=seed.view,
-            threads=threads,
-        )
-    finally:
-        seed.wipe()
+    return Contribution(
+        leaves,
+        [leaf.path for leaf in spec.leaves],
+        encoding=session.encoding,
+        layout=session.layout,
+        weight=weight,
+        seed=seed.view,
+        threads=threads,
+    )
 
 
 class Upload(Iterator[bytes]):
@@ -66,6 +71,7 @@ class Upload(Iterator[bytes]):
         mask: Changes a piece of the vector in place, given the position of its first element.
         ended: Called after the last message was made.
         failed: Called instead when making one failed; no further message comes then.
+        first: How many messages were made before, by an upload that this one goes on with.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Upload(Iterator[bytes]):
         mask: Callable[[NDArray[Any], int], None],
         ended: Callable[[], None],
         failed: Callable[[], None],
+        first: int = 0,
     ) -> None:
         self._session = session
         self._contribution = contribution
@@ -86,7 +93,12 @@ class Upload(Iterator[bytes]):
         self._mask = mask
         self._ended = ended
         self._failed = failed
-        self._next = 0
+        self._next = first
+
+    @property
+    def made(self) -> int:
+        """How many messages of the vector have been made."""
+        return self._next
 
     def __next__(self) -> bytes:
         index = self._next
@@ -166,6 +178,35 @@ class VectorSum:
     def close(self) -> None:
         """Forgets the unfinished uploads."""
         self._arriving.clear()
+
+    @property
+    def arriving(self) -> Mapping[int, Sequence[memoryview]]:
+        """The packed pieces of the unfinished uploads, by client."""
+        return self._arriving
+
+    def restore(self, data: memoryview, arriving: Iterable[tuple[int, int]]) -> None:
+        """Takes the place of a sum that was saved as its elements and then the unfinished uploads.
+
+        Args:
+            data: The bytes of `total`, then of the pieces of each unfinished upload.
+            arriving: Client and number of pieces of each.
+
+        Raises:
+            RemoteProtocolError: The bytes are too few or too many for that.
+        """
+        bits, size = self._session.layout.modulus_bits, self.total.nbytes
+        if len(data) < size:
+            raise RemoteProtocolError(f"{len(data)} bytes for a sum of {size}")
+        self.total[:] = np.frombuffer(data[:size], self.total.dtype)
+        for client_id, count in arriving:
+            pieces = self._arriving.setdefault(client_id, [])
+            for index in range(count):
+                start, stop = self._session.piece(index)
+                length = wire.packed_bytes(stop - start, bits)
+                pieces.append(data[size : size + length])
+                size += length
+        if len(data) != size:
+            raise RemoteProtocolError(f"{len(data)} bytes for a sum and uploads of {size}")
 
 
 def piece_limit(session: Session) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -34,6 +35,10 @@ Members = tuple[Member, ...]
 Sealed = tuple[SealedShares, ...]
 
 
+def member(client_id: int, share_key: bytes, mask_key: bytes) -> Member:
+    return Member(client_id, share_key, mask_key, b"")
+
+
 def fresh_key(byte: int = 77) -> bytes:
     return PrivateKey(Secret(bytes([byte]) * 32)).public
 
@@ -50,27 +55,27 @@ def without_me(members: Members) -> Members:
 
 
 def my_keys_swapped(members: Members) -> Members:
-    return (Member(0, members[0].mask_key, members[0].share_key), *members[1:])
+    return (member(0, members[0].mask_key, members[0].share_key), *members[1:])
 
 
 def my_mask_key_replaced(members: Members) -> Members:
-    return (Member(0, members[0].share_key, fresh_key()), *members[1:])
+    return (member(0, members[0].share_key, fresh_key()), *members[1:])
 
 
 def key_of_one_given_to_another(members: Members) -> Members:
-    return (*members[:3], Member(3, fresh_key(), members[2].mask_key))
+    return (*members[:3], member(3, fresh_key(), members[2].mask_key))
 
 
 def my_key_given_to_another(members: Members) -> Members:
-    return (*members[:3], Member(3, fresh_key(), members[0].share_key))
+    return (*members[:3], member(3, fresh_key(), members[0].share_key))
 
 
 def one_key_in_both_roles(members: Members) -> Members:
-    return (*members[:3], Member(3, fresh_key(), fresh_key()))
+    return (*members[:3], member(3, fresh_key(), fresh_key()))
 
 
 def uninvited_client(members: Members) -> Members:
-    return (*members, Member(99, fresh_key(1), fresh_key(2)))
+    return (*members, member(99, fresh_key(1), fresh_key(2)))
 
 
 def too_few(members: Members) -> Members:
@@ -78,16 +83,16 @@ def too_few(members: Members) -> Members:
 
 
 def low_order_mask_key(members: Members) -> Members:
-    return (*members[:3], Member(3, fresh_key(), b"\1" + bytes(31)))
+    return (*members[:3], member(3, fresh_key(), b"\1" + bytes(31)))
 
 
 def low_order_share_key(members: Members) -> Members:
-    return (*members[:3], Member(3, bytes(32), fresh_key()))
+    return (*members[:3], member(3, bytes(32), fresh_key()))
 
 
 def key_not_canonical(members: Members) -> Members:
     high = members[3].share_key[:31] + bytes([members[3].share_key[31] | 128])
-    return (*members[:3], Member(3, high, members[3].mask_key))
+    return (*members[:3], member(3, high, members[3].mask_key))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_two_rosters() -> None:
     """[A39] Clients shown different keys of a third do not agree on any key at all."""
     parties = Parties(4).until(Stage.SHARE_KEYS)
     members = read(Roster, body_of(parties.mail[0][0])).members
-    other = (*members[:3], Member(3, fresh_key(1), fresh_key(2)))
+    other = (*members[:3], member(3, fresh_key(1), fresh_key(2)))
     parties.mail = {**parties.mail, 0: [forged(parties, 0, Roster(other))]}
     parties.finish_stage()
     for name in (0, 1):
@@ -138,31 +143,48 @@ def test_two_rosters() -> None:
 # --- the shares -------------------------------------------------------------------------------
 
 
+def altered(entry: SealedShares, **changes: object) -> SealedShares:
+    return msgspec.structs.replace(entry, **changes)
+
+
 def flipped(sealed: Sealed) -> Iterable[SealedShares]:
     first = bytearray(sealed[0].ciphertext)
     first[30] ^= 1
-    return (SealedShares(sealed[0].peer, bytes(first)), *sealed[1:])
+    return (altered(sealed[0], ciphertext=bytes(first)), *sealed[1:])
+
+
+def wrong_key_tag(sealed: Sealed) -> Iterable[SealedShares]:
+    return (altered(sealed[0], key_tag=bytes(32)), *sealed[1:])
+
+
+def wrong_seed_tag(sealed: Sealed) -> Iterable[SealedShares]:
+    return (altered(sealed[0], seed_tag=bytes(32)), *sealed[1:])
+
+
+def tags_exchanged(sealed: Sealed) -> Iterable[SealedShares]:
+    first = sealed[0]
+    return (altered(first, key_tag=first.seed_tag, seed_tag=first.key_tag), *sealed[1:])
 
 
 def exchanged(sealed: Sealed) -> Iterable[SealedShares]:
     one, other, *rest = sealed
     return (
-        SealedShares(one.peer, other.ciphertext),
-        SealedShares(other.peer, one.ciphertext),
+        altered(one, ciphertext=other.ciphertext),
+        altered(other, ciphertext=one.ciphertext),
         *rest,
     )
 
 
 def repeated(sealed: Sealed) -> Iterable[SealedShares]:
-    return (sealed[0], SealedShares(sealed[1].peer, sealed[0].ciphertext), *sealed[2:])
+    return (sealed[0], altered(sealed[0], peer=sealed[1].peer), *sealed[2:])
 
 
 def from_myself(sealed: Sealed) -> Iterable[SealedShares]:
-    return (SealedShares(0, sealed[0].ciphertext), *sealed)
+    return (altered(sealed[0], peer=0), *sealed)
 
 
 def from_a_stranger(sealed: Sealed) -> Iterable[SealedShares]:
-    return (*sealed, SealedShares(99, sealed[0].ciphertext))
+    return (*sealed, altered(sealed[0], peer=99))
 
 
 def only_one(sealed: Sealed) -> Iterable[SealedShares]:
@@ -175,15 +197,18 @@ def only_one(sealed: Sealed) -> Iterable[SealedShares]:
         (flipped, "shares from client 1: ciphertext does not authenticate"),
         (exchanged, "does not authenticate"),
         (repeated, "does not authenticate"),
-        (from_myself, "client 0, which is no neighbor"),
-        (from_a_stranger, "client 99, which is no neighbor"),
-        (only_one, "leaves 2 clients, below the threshold 3"),
+        (wrong_key_tag, "does not authenticate"),
+        (wrong_seed_tag, "does not authenticate"),
+        (tags_exchanged, "does not authenticate"),
+        (from_myself, "not from this client's neighbors: see client 0"),
+        (from_a_stranger, "not from this client's neighbors: see client 99"),
+        (only_one, "not from this client's neighbors: see client 2"),
     ],
 )
 def test_delivery(forge: Callable[[Sealed], Iterable[SealedShares]], reason: str) -> None:
     parties = Parties(4).until(Stage.MASKED_INPUT)
     sealed = read(ShareDelivery, body_of(parties.mail[0][0])).sealed
-    bad = forged(parties, 0, ShareDelivery(tuple(forge(sealed))))
+    bad = forged(parties, 0, ShareDelivery((), tuple(forge(sealed))))
     refuses_for_good(parties, 0, bad, reason)
 
 
@@ -193,7 +218,7 @@ def test_reflection() -> None:
     (message,) = parties.answer(0)
     parties.server.receive(0, message)
     parties.finish_stage_of([1, 2, 3])
-    reflected = ShareDelivery(read(ShareKeys, body_of(message)).sealed)
+    reflected = ShareDelivery((), read(ShareKeys, body_of(message)).sealed)
     refuses_for_good(parties, 0, forged(parties, 0, reflected), "does not authenticate")
 
 
@@ -202,7 +227,7 @@ def test_an_altered_commitment_is_noticed() -> None:
     (message,) = parties.answer(2)
     body = read(ShareKeys, body_of(message))
     other = bytes([body.commitment[0] ^ 1]) + body.commitment[1:]
-    altered = wire.encode_control(ShareKeys(other, body.sealed))
+    altered = wire.encode_control(msgspec.structs.replace(body, commitment=other))
     parties.server.receive(2, reseal(message, body=altered))
     parties.finish_stage_of([0, 1, 3])
     parties.finish_stage()

@@ -157,7 +157,7 @@ def secrets_of(client: object) -> list[entropy.Secret]:
 def test_secrets_are_wiped_as_soon_as_they_are_not_needed() -> None:
     parties = Parties(4)
     client = parties.clients[0]
-    assert sum(not secret.wiped for secret in secrets_of(client)) == 2  # c_u, s_u
+    assert sum(not secret.wiped for secret in secrets_of(client)) == 3  # c_u, s_u, rounding
     parties.until(Stage.SHARE_KEYS)
     parties.answer(0)
     assert client._share_secret.wiped
@@ -171,18 +171,18 @@ def test_secrets_are_wiped_as_soon_as_they_are_not_needed() -> None:
         keyring.distribute(entropy.draw(32), entropy.draw(32), 3)
 
 
-def test_keys_are_wiped_once_the_masks_are_made() -> None:
+def test_keys_are_wiped_once_the_masked_input_is_made() -> None:
     parties = Parties(4, size=40, chunk=16).until(Stage.MASKED_INPUT)
     client = parties.clients[0]
     upload = client.receive(parties.mail[0][0])
     keyring, masks = client._keyring, client._masks
     assert keyring is not None
     assert masks is not None
-    used = (keyring._inward, keyring._pair_seeds, keyring._self_seed)
-    assert all(secret.wiped for secret in used)
-    assert not masks._seeds.wiped
+    used = (masks._seeds, keyring._pair_seeds, keyring._self_seed, client._rounding)
+    assert keyring._inward.wiped
+    assert not any(secret.wiped for secret in used)
     list(upload)
-    assert masks._seeds.wiped
+    assert all(secret.wiped for secret in used)
     assert not keyring._held.wiped  # the shares are needed for unmasking
 
 

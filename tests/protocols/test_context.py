@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fedsecure.encoding import FixedPoint
-from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
-from fedsecure.protocols.base import Session
+from fedsecure.errors import (
+    CheaterDetected,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ThresholdError,
+)
 from fedsecure.protocols.masking import PairwiseMasking
-from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.masking.states import Flow, Stage
+from fedsecure.protocols.session import Session
 from parties import SENT_BY_SERVER, STAGES, Parties, make_updates, refuses_for_good, reseal
 
 
@@ -16,7 +21,7 @@ def transcript(parties: Parties) -> dict[tuple[Stage, str], bytes]:
     """The first message to and from client 0 in each stage."""
     found: dict[tuple[Stage, str], bytes] = {}
     for stage in STAGES:
-        if stage in SENT_BY_SERVER:
+        if stage in SENT_BY_SERVER[Flow.FOUR_STAGES]:
             found[stage, "to"] = parties.mail[0][0]
         answers = {name: parties.answer(name) for name in parties.mail}
         found[stage, "from"] = answers[0][0]
@@ -40,7 +45,7 @@ def test_replayed_as_it_was(change: str, stage: Stage) -> None:
     reason = "another session" if change != "round" else "round 6, not 7"
     with pytest.raises(RemoteProtocolError, match=reason):
         parties.server.receive(0, old[stage, "from"])
-    if stage in SENT_BY_SERVER:
+    if stage in SENT_BY_SERVER[Flow.FOUR_STAGES]:
         with pytest.raises(RemoteProtocolError, match=reason):
             parties.clients[0].receive(old[stage, "to"])
         assert parties.clients[0].stage is stage
@@ -59,20 +64,22 @@ def test_replayed_under_a_new_header(stage: Stage, reason: str) -> None:
     refuses_for_good(parties, 0, message, reason)
 
 
-def test_replayed_answers_under_a_new_header_spoil_but_do_not_reveal() -> None:
-    """[A4] Old shares do not open the new commitments."""
+def test_replayed_answers_under_a_new_header_are_recognised() -> None:
+    """[A4] Old shares do not have the new tags; the sum comes from the others."""
     first = Parties(4)
     old = transcript(first)[Stage.UNMASKING, "from"]
     parties = Parties(4).until(Stage.UNMASKING)
-    parties.server.receive(0, reseal(old, session_id=parties.session.session_id))
-    with pytest.raises(RemoteProtocolError, match="do not give the secret"):
-        parties.finish_stage_of([1, 2, 3])
+    with pytest.raises(CheaterDetected, match="client 0 is not the one it was given") as caught:
+        parties.server.receive(0, reseal(old, session_id=parties.session.session_id))
+    assert caught.value.culprit == 0
+    parties.finish_stage_of([1, 2, 3])
+    parties.check()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_other_suite(stage: Stage) -> None:
     parties = Parties(4).until(stage)
-    if stage in SENT_BY_SERVER:
+    if stage in SENT_BY_SERVER[Flow.FOUR_STAGES]:
         with pytest.raises(RemoteProtocolError, match="suite 2, not 1"):
             parties.clients[0].receive(reseal(parties.mail[0][0], suite=2))
     answers = parties.answer(0)
@@ -108,7 +115,9 @@ def test_clients_told_different_things_do_not_agree_on_keys(other: dict[str, obj
 def test_a_lower_threshold_than_the_clients_policy(count: int, threshold: int) -> None:
     """[A9] The default policy of a client does not take part in a session that asks for less."""
     lenient = Parties(count, threshold=threshold).session
-    policy = PairwiseMasking(chunk=lenient.chunk)
+    policy = PairwiseMasking(
+        adversary="semi_honest", threshold=2 * count // 3 + 1, chunk=lenient.chunk
+    )
     for restored in (lenient, Session.from_bytes(lenient.to_bytes())):
         with pytest.raises(ThresholdError, match=f"threshold {threshold} is below the"):
             policy.client(restored, 0, make_updates(1)[0])
@@ -121,6 +130,6 @@ def test_a_lower_threshold_than_the_clients_policy(count: int, threshold: int) -
 def test_another_chunk_or_protocol_than_the_clients_policy() -> None:
     session = Parties(4, chunk=16).session
     with pytest.raises(LocalProtocolError, match="chunk"):
-        PairwiseMasking(chunk=17).client(session, 0)
+        PairwiseMasking(adversary="semi_honest", chunk=17).client(session, 0)
     with pytest.raises(LocalProtocolError, match="not invited"):
-        PairwiseMasking(chunk=16).client(session, 9)
+        PairwiseMasking(adversary="semi_honest", chunk=16).client(session, 9)

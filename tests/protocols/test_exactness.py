@@ -17,14 +17,19 @@ from fedsecure.errors import ThresholdError
 from fedsecure.primitives import entropy
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.testing import PlaintextSum, run_session
-from parties import STAGES, Parties, make_updates
+from parties import FIVE_STAGES, LEVELS, Parties, make_updates, stages_of
 
-MOMENTS = [(stage, when) for stage in STAGES for when in ("before", "during", "after")]
+MOMENTS = [(stage, when) for stage in FIVE_STAGES for when in ("before", "during", "after")]
+
+
+def moments_of(adversary: str) -> list[tuple[Stage, str]]:
+    """Where a client can vanish in a session against this adversary."""
+    return [moment for moment in MOMENTS if moment[0] in stages_of(adversary)]
 
 
 def contributes(fate: Drop | None) -> bool:
     """Whether a client with this fate is in the sum."""
-    if fate is None or fate.stage == Stage.UNMASKING:
+    if fate is None or fate.stage in (Stage.CONSISTENCY_CHECK, Stage.UNMASKING):
         return True
     return fate.stage == Stage.MASKED_INPUT and fate.when == "after"
 
@@ -44,27 +49,34 @@ def check_session(parties: Parties, fates: dict[int, Drop]) -> None:
 
 
 def draw_fates(rng: random.Random, parties: Parties) -> dict[int, Drop]:
-    spare = len(parties.clients) - parties.session.threshold
+    spare = len(parties.clients) - parties.session.survivors
     gone = rng.sample(sorted(parties.clients), rng.randint(0, spare))
-    return {name: Drop(*rng.choice(MOMENTS)) for name in gone}
+    moments = moments_of(parties.protocol.adversary)
+    return {name: Drop(*rng.choice(moments)) for name in gone}
 
 
+@pytest.mark.parametrize("adversary", LEVELS)
 @pytest.mark.parametrize(
     ("count", "patterns"), [(3, 2), (4, 20), (5, 20), (10, 20), (33, 8), (100, 3)]
 )
-def test_random_dropouts(count: int, patterns: int) -> None:
+def test_random_dropouts(count: int, patterns: int, adversary: str) -> None:
+    """The graph of a hundred clients is k-regular, but against a malicious server."""
     rng = random.Random(count)
     for _ in range(patterns):
-        parties = Parties(count)
+        parties = Parties(count, adversary=adversary)
+        complete = count <= 64 or adversary == "malicious"
+        assert (parties.session.neighbors == count - 1) == complete
         check_session(parties, draw_fates(rng, parties))
 
 
+@pytest.mark.parametrize("adversary", LEVELS)
 @pytest.mark.parametrize("count", [4, 10, 100])
-def test_the_threshold_itself_is_enough(count: int) -> None:
+def test_the_threshold_itself_is_enough(count: int, adversary: str) -> None:
     """As many as may vanish do, spread over the stages, so exactly t answer at the end."""
-    parties = Parties(count)
-    gone = range(count - parties.session.threshold)
-    fates = {name: Drop(*MOMENTS[name % (len(MOMENTS) - 1)]) for name in gone}
+    parties = Parties(count, adversary=adversary)
+    gone = range(count - parties.session.survivors)
+    moments = moments_of(adversary)
+    fates = {name: Drop(*moments[name % (len(moments) - 1)]) for name in gone}
     check_session(parties, fates)
 
 
@@ -72,8 +84,11 @@ def test_the_threshold_itself_is_enough(count: int) -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_pattern_is_exact_or_below_threshold(data: st.DataObject) -> None:
     count = data.draw(st.integers(3, 9), label="clients")
-    parties = Parties(count, ids=sorted(data.draw(st.permutations(range(20)))[:count]))
-    fate = st.one_of(st.none(), st.builds(lambda moment: Drop(*moment), st.sampled_from(MOMENTS)))
+    adversary = data.draw(st.sampled_from(LEVELS), label="adversary")
+    ids = sorted(data.draw(st.permutations(range(20)))[:count])
+    parties = Parties(count, ids=ids, adversary=adversary)
+    moments = st.sampled_from(moments_of(adversary))
+    fate = st.one_of(st.none(), st.builds(lambda moment: Drop(*moment), moments))
     fates = {name: chosen for name in parties.clients if (chosen := data.draw(fate)) is not None}
     if sum(stays(fates.get(name)) for name in parties.clients) >= parties.session.threshold:
         check_session(parties, fates)
@@ -81,14 +96,14 @@ def test_any_pattern_is_exact_or_below_threshold(data: st.DataObject) -> None:
         before = parties.total.copy()
         with pytest.raises(ThresholdError):
             play(parties.server, parties.clients, drop=fates)
-        assert parties.server.stage in STAGES
+        assert parties.server.stage in stages_of(adversary)
         if parties.server.stage in (Stage.ADVERTISE_KEYS, Stage.SHARE_KEYS):
             np.testing.assert_array_equal(parties.total, before)
 
 
-@pytest.mark.parametrize(("first", "second"), list(product(MOMENTS, MOMENTS[::4])))
+@pytest.mark.parametrize(("first", "second"), list(product(MOMENTS, MOMENTS[::4])), ids=str)
 def test_two_vanish_at_any_two_moments(first: tuple[Stage, str], second: tuple[Stage, str]) -> None:
-    check_session(Parties(7), {1: Drop(*first), 4: Drop(*second)})
+    check_session(Parties(7, adversary="malicious"), {1: Drop(*first), 4: Drop(*second)})
 
 
 @pytest.mark.parametrize("bits", [8, 15, 16, 17, 20, 31, 32, 33, 47, 63, 64])

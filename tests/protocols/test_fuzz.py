@@ -10,18 +10,31 @@ from fedsecure import wire
 from fedsecure.errors import RemoteProtocolError
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
+    Confirmation,
+    Confirmations,
     Kind,
     Roster,
     ShareDelivery,
     ShareKeys,
+    Survivors,
     UnmaskRequest,
     UnmaskShares,
     read,
 )
-from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.masking.states import Flow, Stage
 from parties import SENT_BY_SERVER, STAGES, Parties
 
-BODIES = [AdvertiseKeys, Roster, ShareKeys, ShareDelivery, UnmaskRequest, UnmaskShares]
+BODIES = [
+    AdvertiseKeys,
+    Roster,
+    ShareKeys,
+    ShareDelivery,
+    UnmaskRequest,
+    UnmaskShares,
+    Survivors,
+    Confirmation,
+    Confirmations,
+]
 BYTES = st.binary(max_size=200)
 
 
@@ -62,7 +75,7 @@ def test_random_bytes_change_nothing(stage: Stage) -> None:
     parties = Parties(4).until(stage)
     client, server = parties.clients[0], parties.server
 
-    @given(body=BYTES, kind=st.integers(0, 8), whole=st.booleans())
+    @given(body=BYTES, kind=st.integers(0, 11), whole=st.booleans())
     @settings(max_examples=150, deadline=None, derandomize=True)
     def run(body: bytes, kind: int, whole: bool) -> None:
         data = body if whole else parties.session.seal(kind, wire.SERVER, body)
@@ -78,7 +91,11 @@ def test_random_bytes_change_nothing(stage: Stage) -> None:
     parties.finish()
 
 
-@given(stage=st.sampled_from(sorted(SENT_BY_SERVER)), how=alterations(), inside=st.booleans())
+@given(
+    stage=st.sampled_from(sorted(SENT_BY_SERVER[Flow.FOUR_STAGES])),
+    how=alterations(),
+    inside=st.booleans(),
+)
 @settings(max_examples=400, deadline=None, derandomize=True)
 def test_spoilt_messages_to_a_client(
     stage: Stage, how: list[tuple[str, float, int]], inside: bool
@@ -158,12 +175,16 @@ def values(kind: type[wire.Control], ids: st.SearchStrategy[list[int]]) -> st.Se
 
     def build(first: list[int], second: list[int], filler: int) -> wire.Control:
         key, ciphertext, share = bytes([filler]) * 32, bytes([filler]) * 104, bytes([filler]) * 40
+        signature = bytes([filler]) * (filler % 65)
         fields = {
-            AdvertiseKeys: [key, key],
-            Roster: [[[name, key, key] for name in first]],
-            ShareKeys: [key, [[name, ciphertext] for name in first]],
-            ShareDelivery: [[[name, ciphertext] for name in first]],
+            AdvertiseKeys: [key, key, signature],
+            Roster: [[[name, key, key, signature] for name in first]],
+            ShareKeys: [key, key, [[name, ciphertext, key, key] for name in first], signature],
+            ShareDelivery: [second, [[name, ciphertext, key, key] for name in first]],
             UnmaskRequest: [first],
+            Survivors: [first],
+            Confirmation: [signature],
+            Confirmations: [[[name, signature] for name in first]],
             UnmaskShares: [[[name, share] for name in first], [[name, share] for name in second]],
         }[kind]
         return wire.msgspec.convert(fields, kind)

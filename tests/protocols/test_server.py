@@ -10,10 +10,16 @@ import pytest
 
 from fedsecure import wire
 from fedsecure.encoding import FixedPoint
-from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
+from fedsecure.errors import (
+    CheaterDetected,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ThresholdError,
+)
 from fedsecure.primitives import shamir
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
+from fedsecure.protocols.masking import keyring
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
     HeldShare,
@@ -109,13 +115,13 @@ def test_bad_keys_are_refused_at_the_door() -> None:
     template = parties.answer(1)[0]
     one, other = key(), key()
     bad = {
-        "same key twice": AdvertiseKeys(one, one),
-        "another's share key": AdvertiseKeys(theirs.share_key, other),
-        "another's key in another role": AdvertiseKeys(other, theirs.share_key),
-        "low order: 0": AdvertiseKeys(bytes(32), other),
-        "low order: 1": AdvertiseKeys(other, b"\1" + bytes(31)),
-        "not canonical: p": AdvertiseKeys((2**255 - 19).to_bytes(32, "little"), other),
-        "top bit": AdvertiseKeys(one[:31] + bytes([one[31] | 128]), other),
+        "same key twice": AdvertiseKeys(one, one, b""),
+        "another's share key": AdvertiseKeys(theirs.share_key, other, b""),
+        "another's key in another role": AdvertiseKeys(other, theirs.share_key, b""),
+        "low order: 0": AdvertiseKeys(bytes(32), other, b""),
+        "low order: 1": AdvertiseKeys(other, b"\1" + bytes(31), b""),
+        "not canonical: p": AdvertiseKeys((2**255 - 19).to_bytes(32, "little"), other, b""),
+        "top bit": AdvertiseKeys(one[:31] + bytes([one[31] | 128]), other, b""),
     }
     for body in bad.values():
         with pytest.raises(RemoteProtocolError, match="client 1 in stage ADVERTISE_KEYS"):
@@ -129,10 +135,10 @@ def test_shares_must_be_for_exactly_the_others() -> None:
     parties = Parties(4).until(Stage.SHARE_KEYS)
     message = parties.answer(1)[0]
     body = read(ShareKeys, body_of(message))
-    ciphertexts = [entry.ciphertext for entry in body.sealed]
+    first = body.sealed[0]
     for peers in [(0, 2), (0, 1, 2, 3), (0, 1, 2), (0, 2, 9), (2, 0, 3), (0, 0, 2)]:
-        sealed = [[peer, ciphertexts[0]] for peer in peers]
-        bad = wire.msgspec.msgpack.encode([body.commitment, sealed])
+        sealed = [[peer, first.ciphertext, first.key_tag, first.seed_tag] for peer in peers]
+        bad = wire.msgspec.msgpack.encode([body.commitment, body.own_tag, sealed, b""])
         with pytest.raises(RemoteProtocolError, match="client 1 in stage SHARE_KEYS"):
             parties.server.receive(1, reseal(message, body=bad))
     parties.server.receive(1, message)
@@ -207,32 +213,76 @@ def test_a_vector_in_a_padded_chunk_has_zero_padding() -> None:
     parties.server.receive(1, message)
 
 
+def lie(body: UnmaskShares, owner: int, share: bytes) -> UnmaskShares:
+    """The same answer with another share of one owner's secret."""
+    alive, dead = (
+        tuple(HeldShare(owner, share) if held.owner == owner else held for held in shares)
+        for shares in (body.alive, body.dead)
+    )
+    return UnmaskShares(alive, dead)
+
+
 @pytest.mark.parametrize("owner", [2, 3])
-@pytest.mark.parametrize("liars", [(1,), (0, 1, 2, 4)])
-def test_a_wrong_share_is_noticed_and_its_owner_named(owner: int, liars: tuple[int, ...]) -> None:
-    """A16: one liar makes nonsense, all together a well-formed wrong secret; both are noticed."""
-    parties = Parties(5).until(Stage.MASKED_INPUT)
+@pytest.mark.parametrize("liar", [0, 2, 4])
+def test_a_wrong_share_names_the_holder_and_the_rest_suffices(owner: int, liar: int) -> None:
+    """[A16] The tag that came with the share says who lies; four true ones are enough."""
+    parties = Parties(6, threshold=4).until(Stage.MASKED_INPUT)
     parties.finish_stage(absent=[3])
     others = shamir.split([Secret(bytes(range(32)))], 4, [1, 2, 3, 4, 5])[0]
     for name in parties.mail:
         (message,) = parties.answer(name)
-        body = read(UnmaskShares, body_of(message))
-        lie = HeldShare(owner, others[name].tobytes())
-        if name in liars:
-            alive, dead = (
-                tuple(lie if held.owner == owner else held for held in shares)
-                for shares in (body.alive, body.dead)
-            )
-            message = reseal(message, body=wire.encode_control(UnmaskShares(alive, dead)))
-        parties.server.receive(name, message)
+        if name == liar:
+            wrong = lie(read(UnmaskShares, body_of(message)), owner, others[1].tobytes())
+            message = reseal(message, body=wire.encode_control(wrong))
+            with pytest.raises(CheaterDetected, match=f"secret of client {owner}") as caught:
+                parties.server.receive(name, message)
+            assert caught.value.culprit == liar
+            assert parties.server.waiting_for >= {liar}
+        else:
+            parties.server.receive(name, message)
+    parties.mail = parties.server.advance()
+    parties.check()
+
+
+@pytest.mark.parametrize("owner", [2, 3])
+def test_a_secret_shared_wrongly_names_its_owner(
+    owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[A16] Shares with the right tags that give nothing: their owner dealt them so."""
+    parties = Parties(5).until(Stage.SHARE_KEYS)
+    with monkeypatch.context() as cheat:
+        cheat.setattr(keyring, "split", split_something_else)
+        parties.send([owner])
+    parties.finish_stage_of([name for name in parties.mail if name != owner])
+    parties.finish_stage(absent=[3])
+    parties.send(list(parties.mail))
     before = parties.total.copy()
     for _ in range(2):
-        with pytest.raises(RemoteProtocolError, match=f"shares of client {owner} do not give"):
+        with pytest.raises(CheaterDetected, match=f"shares of client {owner} do not") as caught:
             parties.server.advance()
+        assert caught.value.culprit == owner
         np.testing.assert_array_equal(parties.total, before)
         assert parties.server.stage is Stage.UNMASKING
     with pytest.raises(LocalProtocolError, match="no result"):
         parties.server.result()
+
+
+def split_something_else(secrets: object, threshold: int, xs: list[int]) -> np.ndarray:
+    return shamir.split([Secret(bytes(32)), Secret(bytes(32))], threshold, xs)
+
+
+def test_a_second_answer_with_something_else_is_a_cheat() -> None:
+    parties = Parties(4, adversary="malicious")
+    twin = Parties(4, adversary="malicious", session_id=parties.session.session_id)
+    (first,) = parties.answer(1)
+    parties.server.receive(1, first)
+    with pytest.raises(RemoteProtocolError, match=r"answered already$") as caught:
+        parties.server.receive(1, first)
+    assert not isinstance(caught.value, CheaterDetected)
+    (other,) = twin.answer(1)
+    with pytest.raises(CheaterDetected, match="with something else") as cheat:
+        parties.server.receive(1, other)
+    assert cheat.value.culprit == 1
 
 
 def test_a_sum_that_honest_clients_cannot_give_ends_the_session() -> None:

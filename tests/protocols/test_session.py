@@ -17,8 +17,8 @@ from fedsecure.errors import (
     RemoteProtocolError,
     ThresholdError,
 )
-from fedsecure.protocols.base import Session
 from fedsecure.protocols.masking import PairwiseMasking
+from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 from fedsecure.testing import PlaintextSum
 from parties import Parties, make_updates
@@ -29,11 +29,11 @@ FIXED = {"spec": SPEC, "encoding": ENCODING, "session_id": bytes(16), "client_id
 
 
 def make(protocol: PairwiseMasking | None = None, **changes: object) -> Session:
-    return (protocol or PairwiseMasking()).session(**{**FIXED, **changes})
+    return (protocol or PairwiseMasking(adversary="semi_honest")).session(**{**FIXED, **changes})
 
 
 @pytest.mark.parametrize(
-    ("count", "threshold"), [(3, 3), (4, 3), (5, 4), (7, 5), (10, 7), (20, 14), (50, 34), (100, 67)]
+    ("count", "threshold"), [(3, 3), (4, 3), (5, 4), (7, 5), (10, 7), (20, 14), (50, 34), (64, 43)]
 )
 def test_default_threshold(count: int, threshold: int) -> None:
     """floor(2n/3) + 1."""
@@ -49,7 +49,7 @@ def test_two_parties_cannot_hide_from_each_other(count: int) -> None:
 def test_allowed_thresholds() -> None:
     for count in range(3, 30):
         for threshold in range(3, count + 3):
-            policy = PairwiseMasking(threshold=threshold)
+            policy = PairwiseMasking(adversary="semi_honest", threshold=threshold)
             if count // 2 < threshold <= count:
                 assert make(policy, client_ids=range(count)).threshold == threshold
                 continue
@@ -131,8 +131,9 @@ VARIANTS = [
     {"encoding": FixedPoint(4.0, 12, max_weight=100.0, overflow="clip")},
     {"encoding": FixedPoint(4.0, 12, max_weight=100.0, modulus_bits=40)},
     {"weighted": True},
-    {"protocol": PairwiseMasking(threshold=8)},
-    {"protocol": PairwiseMasking(chunk=1 << 19)},
+    {"protocol": PairwiseMasking("semi_honest", threshold=8)},
+    {"protocol": PairwiseMasking("semi_honest", chunk=1 << 19)},
+    {"protocol": PairwiseMasking("semi_malicious")},
 ]
 
 
@@ -184,7 +185,7 @@ def test_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         make().threshold = 3
     with pytest.raises(dataclasses.FrozenInstanceError):
-        PairwiseMasking().threshold = 3
+        PairwiseMasking(adversary="semi_honest").threshold = 3
 
 
 GOOD = make(weighted=True, round=3).to_bytes()

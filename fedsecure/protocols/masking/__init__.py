@@ -4,6 +4,8 @@
 `schedule` for what is derived, `client` and `server` for who does what.
 """
 
+from fedsecure.protocols.masking.client import MaskingClient
 from fedsecure.protocols.masking.config import PairwiseMasking
+from fedsecure.protocols.masking.server import MaskingServer
 
-__all__ = ["PairwiseMasking"]
+__all__ = ["MaskingClient", "MaskingServer", "PairwiseMasking"]

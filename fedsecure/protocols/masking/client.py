@@ -1,57 +1,81 @@
-"""The client of a masking session: four answers, each given once."""
+"""The client of a masking session: four answers, or five, each given once."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from fedsecure import wire
 from fedsecure.errors import LocalProtocolError, RemoteProtocolError
 from fedsecure.primitives import entropy
-from fedsecure.primitives.graph import CompleteGraph
+from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
-from fedsecure.protocols.masking import schedule
-from fedsecure.protocols.masking.keyring import KeyRing
+from fedsecure.primitives.masks import SEED_BYTES
+from fedsecure.protocols.masking import levels, saved, schedule
+from fedsecure.protocols.masking.keyring import KeyRing, KeyRingSecrets
+from fedsecure.protocols.masking.membership import Membership
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
+    Confirmation,
+    Confirmations,
     Kind,
     Roster,
     ShareDelivery,
     ShareKeys,
+    Survivors,
     UnmaskRequest,
     read,
     size_limits,
     write,
 )
-from fedsecure.protocols.masking.states import Act, Role, Stage, step
+from fedsecure.protocols.masking.party import Party, restated
+from fedsecure.protocols.masking.states import Act, Role, Stage
+from fedsecure.protocols.session import Session
 from fedsecure.protocols.vectors import Upload, contribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from numpy.typing import NDArray
+
     from fedsecure.encoding import Contribution
+    from fedsecure.primitives.identity import Identity
     from fedsecure.primitives.masks import MaskSet
-    from fedsecure.protocols.base import Session
     from fedsecure.pytree import PyTree
 
 __all__ = ["MaskingClient"]
 
 _SECRET_BYTES = 32
+_TAKEN = (
+    Kind.ROSTER,
+    Kind.SHARE_DELIVERY,
+    Kind.UNMASK_REQUEST,
+    Kind.SURVIVORS,
+    Kind.CONFIRMATIONS,
+)
 
 
-class MaskingClient:
+class MaskingClient(Party):
     """One client in one session; made by `PairwiseMasking.client`.
 
     Bytes that are malformed, foreign or out of place raise `RemoteProtocolError` and change
     nothing. A message that is in place but breaks the protocol raises it too and ends the session
-    here: the client is ABORTED, its secrets are wiped, and it answers nothing more.
+    here: the client is ABORTED, its secrets are wiped, and it answers nothing more. Where the
+    message proves who cheated, the error is a `CheaterDetected` that names it.
 
     Args:
         session: The session, already compared with this client's own policy.
         client_id: One of the session's clients.
         update: The update to aggregate, or None to give it later with `set_update`.
         weight: Its weight, in a weighted session.
+        identity: This client's signing key, in a session whose parties sign.
+
+    Raises:
+        LocalProtocolError: The client is not invited, or the identity is missing or another one.
+        EncodingError: The update or the weight cannot be encoded.
     """
+
+    role = Role.CLIENT
 
     def __init__(
         self,
@@ -59,26 +83,85 @@ class MaskingClient:
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        identity: Identity | None = None,
     ) -> None:
-        if client_id not in session.client_ids:
-            raise LocalProtocolError(f"client {client_id!r} is not invited to this session")
-        self._session = session
-        self._id = client_id
-        self._stage = Stage.ADVERTISE_KEYS
-        self._limits = size_limits(session, (Kind.ROSTER, Kind.SHARE_DELIVERY, Kind.UNMASK_REQUEST))
+        self._setup(session, client_id, identity)
         self._share_secret = entropy.draw(_SECRET_BYTES)
         self._mask_secret = entropy.draw(_SECRET_BYTES)
-        self._advertised = AdvertiseKeys(
-            PrivateKey(self._share_secret).public, PrivateKey(self._mask_secret).public
-        )
-        self._keyring: KeyRing | None = None
-        self._masks: MaskSet | None = None
-        self._contribution: Contribution | None = None
-        self._given = False
-        self._uploaded = False
-        self._sharers: frozenset[int] = frozenset()
         if update is not None or weight is not None:
             self.set_update(update, weight)
+
+    def _setup(self, session: Session, client_id: int, identity: Identity | None) -> None:
+        if client_id not in session.client_ids:
+            raise LocalProtocolError(f"client {client_id!r} is not invited to this session")
+        levels.check_identity(session, client_id, identity)
+        super().__init__(session)
+        self._id = client_id
+        self._identity = identity
+        self._limits = size_limits(session, _TAKEN)
+        self._keyring: KeyRing | None = None
+        self._membership: Membership | None = None
+        self._masks: MaskSet | None = None
+        self._contribution: Contribution | None = None
+        self._rounding: Secret | None = None
+        self._fingerprint = b""
+        self._upload: Upload | None = None
+        self._made = 0
+        self._given = False
+
+    @classmethod
+    def from_bytes(cls, data: bytes, identity: Identity | None = None) -> MaskingClient:
+        """Returns the client that `to_bytes` wrote, where it stood.
+
+        If it had its update and has not sent all of it, give the same one again with `set_update`,
+        and send what `resume` returns.
+
+        Args:
+            data: Secret bytes from this library, kept where nobody else reads or replaces them.
+            identity: This client's signing key, in a session whose parties sign.
+
+        Raises:
+            LocalProtocolError: Not the bytes of a client, or not its identity.
+        """
+
+        def restore(state: saved.ClientState, nothing: memoryview) -> MaskingClient:
+            if nothing:
+                raise LocalProtocolError("these are not the bytes of a client: there are too many")
+            client = cls.__new__(cls)
+            client._restore(state, identity)  # noqa: SLF001  # our own class
+            return client
+
+        return saved.load(saved.ClientState, data, restore)
+
+    def to_bytes(self) -> bytes:
+        """Returns all of this client but its update and identity, as secret bytes.
+
+        Write them to safe storage before sending the messages that were made last: a client that
+        is restored from older bytes could answer a stage a second time (see SECURITY.md).
+        """
+        membership = self._membership
+        # An update that is still needed is known again by its fingerprint.
+        needed = self._contribution is not None and not self.finished and not self._uploaded
+        fingerprint = self._fingerprint
+        if self._contribution is not None:
+            fingerprint = self._contribution.fingerprint() if needed else b""
+        state = saved.ClientState(
+            session=self._session.to_bytes(),
+            client_id=self._id,
+            stage=self._stage,
+            share_secret=_kept(self._share_secret),
+            mask_secret=_kept(self._mask_secret),
+            members=() if membership is None else tuple(membership.members.values()),
+            keyring=() if self._keyring is None else self._keyring.save(),
+            sharers=() if membership is None else tuple(sorted(membership.sharers)),
+            alive=() if membership is None else tuple(sorted(membership.alive)),
+            given=self._given and not needed,
+            fingerprint=fingerprint,
+            rounding=b"" if self._rounding is None else _kept(self._rounding),
+            made=self._messages_made(),
+        )
+        return saved.store(state)
 
     @property
     def client_id(self) -> int:
@@ -86,14 +169,9 @@ class MaskingClient:
         return self._id
 
     @property
-    def stage(self) -> Stage:
-        """The stage whose message this client gives next; FINISHED or ABORTED at the end."""
-        return self._stage
-
-    @property
-    def finished(self) -> bool:
-        """Whether this client neither gives nor takes any further message."""
-        return self._stage in (Stage.FINISHED, Stage.ABORTED)
+    def transcript(self) -> bytes | None:
+        """32 bytes that all honest parties of the session have in common, once it is known."""
+        return None if self._membership is None else self._membership.transcript
 
     def start(self) -> list[bytes]:
         """Returns the message that advertises this client's keys. Once.
@@ -101,14 +179,18 @@ class MaskingClient:
         Raises:
             LocalProtocolError: The client has been started before.
         """
-        self._stage = step(Role.CLIENT, self._stage, Act.START)
-        return [write(self._session, Kind.ADVERTISE_KEYS, self._id, self._advertised)]
+        self._stage = self._following(Act.START)
+        share_key, mask_key = self._public_keys()
+        statement = schedule.key_statement(self._session, self._id, share_key, mask_key)
+        body = AdvertiseKeys(share_key, mask_key, levels.sign(self._identity, statement))
+        return [write(self._session, Kind.ADVERTISE_KEYS, self._id, body)]
 
     def set_update(self, update: PyTree, weight: float | None = None) -> None:
         """Gives the update to aggregate, checked at once; its arrays are referred to, not copied.
 
         Possible once, at any time before the delivery of shares is received, so that training can
-        go on while keys are exchanged. Leave the arrays alone until the masked input is drawn.
+        go on while keys are exchanged. Leave the arrays alone until the masked input is drawn. A
+        restored client is given its update again.
 
         Args:
             update: A pytree that fits the session's spec.
@@ -123,10 +205,17 @@ class MaskingClient:
                 "this client has its update: a second one under the same masks would reveal their "
                 "difference; make a new session"
             )
-        if self._stage not in (Stage.ADVERTISE_KEYS, Stage.SHARE_KEYS, Stage.MASKED_INPUT):
+        early = (Stage.ADVERTISE_KEYS, Stage.SHARE_KEYS, Stage.MASKED_INPUT)
+        if self._stage not in early and not self._uploading:
             raise LocalProtocolError(f"too late for an update: this client is in {self._stage}")
-        self._contribution = contribute(self._session, update, weight)
-        self._given = True
+        seed = self._rounding or entropy.draw(SEED_BYTES)
+        contribution = contribute(self._session, update, weight, seed)
+        if self._fingerprint and contribution.fingerprint() != self._fingerprint:
+            raise LocalProtocolError(
+                "this client had another update, or weight, before it was restored: under the same "
+                "masks the two would reveal their difference; give the same one"
+            )
+        self._contribution, self._rounding, self._given = contribution, seed, True
 
     def receive(self, data: bytes) -> Iterable[bytes]:
         """Takes one message of the server and returns the messages that answer it.
@@ -141,14 +230,14 @@ class MaskingClient:
         """
         envelope = self._session.open(data, wire.SERVER, self._limits)
         kind = Kind(envelope.kind)
-        following = step(Role.CLIENT, self._stage, kind)
+        following = self._following(kind)
         answer = self._prepare(kind, envelope.body)
         try:
             messages = answer()
         except RemoteProtocolError as error:
             reason = f"client {self._id} ended the session in stage {self._stage}: {error}"
             self._abort()
-            raise RemoteProtocolError(reason) from None
+            raise restated(error, reason) from None
         except BaseException:
             self._abort()
             raise
@@ -157,13 +246,56 @@ class MaskingClient:
             self._wipe()
         return messages
 
+    def resume(self) -> Iterable[bytes]:
+        """Returns the messages of the masked input that have not been made yet, in order.
+
+        There are some if the client was restored while it was sending its masked input.
+
+        Raises:
+            LocalProtocolError: They cannot be made before the update is given again.
+        """
+        if not self._uploading:
+            return ()
+        if self._upload is None:
+            if self._contribution is None:
+                raise LocalProtocolError("give this client its update again, with set_update")
+            self._upload = self._make_upload(self._contribution)
+        return self._upload
+
     def __repr__(self) -> str:
         return f"<MaskingClient {self._id} in stage {self._stage}>"
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise LocalProtocolError(
-            "a client is neither copied nor pickled: two of them could answer the same stage"
-        )
+    def _restore(self, state: saved.ClientState, identity: Identity | None) -> None:
+        session = Session.from_bytes(state.session)
+        self._setup(session, state.client_id, identity)
+        self._stage = Stage(state.stage)
+        self._share_secret = Secret(state.share_secret)
+        self._mask_secret = Secret(state.mask_secret)
+        self._given, self._fingerprint, self._made = state.given, state.fingerprint, state.made
+        if state.rounding:
+            self._rounding = Secret(state.rounding)
+        if state.members:
+            membership = Membership(session, self._id, state.members)
+            membership.recall(state.sharers, state.alive)
+            self._membership = membership
+            secrets = KeyRingSecrets(*state.keyring)
+            self._keyring = KeyRing(self._id, membership.ctx, membership.graph, secrets)
+
+    @property
+    def _uploading(self) -> bool:
+        """Whether some of the masked input is still to be made."""
+        begun = self._stage in (Stage.CONSISTENCY_CHECK, Stage.UNMASKING)
+        return begun and not self._uploaded
+
+    @property
+    def _uploaded(self) -> bool:
+        return self._messages_made() == self._session.num_chunks
+
+    def _messages_made(self) -> int:
+        return self._made if self._upload is None else self._upload.made
+
+    def _public_keys(self) -> tuple[bytes, bytes]:
+        return PrivateKey(self._share_secret).public, PrivateKey(self._mask_secret).public
 
     def _prepare(self, kind: Kind, body: memoryview) -> Callable[[], Iterable[bytes]]:
         """Reads the body and checks this side's readiness; what is returned may end the session."""
@@ -174,102 +306,119 @@ class MaskingClient:
             if self._contribution is None:
                 raise LocalProtocolError("give this client its update first, with set_update")
             return partial(self._mask_input, delivery, self._contribution)
-        request = read(UnmaskRequest, body)
-        if not self._uploaded:
+        if kind is Kind.CONFIRMATIONS:
+            return partial(self._unmask_confirmed, read(Confirmations, body))
+        request = read(Survivors if kind is Kind.SURVIVORS else UnmaskRequest, body)
+        if self._uploading:
             raise LocalProtocolError("draw all messages of the masked input before going on")
-        return partial(self._unmask, request)
+        if kind is Kind.SURVIVORS:
+            return partial(self._confirm, request)
+        return partial(self._unmask_requested, request)
 
     def _share_keys(self, roster: Roster) -> list[bytes]:
-        self._check_roster(roster)
-        members = {member.client_id: member for member in roster.members}
-        graph = CompleteGraph(tuple(members))
-        self._keyring = KeyRing(
+        membership = Membership(self._session, self._id, roster.members)
+        membership.check_own(*self._public_keys())
+        membership.check_signatures()
+        self._membership = membership
+        self._keyring = KeyRing.agree(
             client_id=self._id,
-            ctx=schedule.context(self._session, roster.members, graph),
-            graph=graph,
-            members=members,
+            ctx=membership.ctx,
+            graph=membership.graph,
+            members=membership.members,
             share_secret=self._share_secret,
             mask_secret=self._mask_secret,
         )
         self_secret = entropy.draw(_SECRET_BYTES)
-        commitment, sealed = self._keyring.distribute(
+        commitment, own_tag, sealed = self._keyring.distribute(
             self._mask_secret, self_secret, self._session.threshold
         )
         for secret in (self._share_secret, self._mask_secret, self_secret):
             secret.wipe()
-        body = ShareKeys(commitment, sealed)
+        unsigned = ShareKeys(commitment, own_tag, sealed, b"")
+        statement = schedule.shares_statement(
+            membership.ctx, self._id, wire.encode_control(unsigned)
+        )
+        body = ShareKeys(commitment, own_tag, sealed, levels.sign(self._identity, statement))
         return [write(self._session, Kind.SHARE_KEYS, self._id, body)]
 
-    def _check_roster(self, roster: Roster) -> None:
-        members, session = roster.members, self._session
-        self._require_survivors(len(members), "roster")
-        strangers = {member.client_id for member in members}.difference(session.client_ids)
-        if strangers:
-            raise RemoteProtocolError(f"roster names client {min(strangers)}, who was not invited")
-        own = [member for member in members if member.client_id == self._id]
-        mine = (self._advertised.share_key, self._advertised.mask_key)
-        if [(member.share_key, member.mask_key) for member in own] != [mine]:
-            raise RemoteProtocolError("roster does not hold this client's keys as it sent them")
-        distinct = {key for member in members for key in (member.share_key, member.mask_key)}
-        if len(distinct) != 2 * len(members):
-            raise RemoteProtocolError("roster holds the same public key twice")
-
     def _mask_input(self, delivery: ShareDelivery, contribution: Contribution) -> Upload:
-        keyring = self._ready_keyring()
+        keyring, membership = self._ready()
+        membership.set_gone(delivery.gone, [entry.peer for entry in delivery.sealed])
         keyring.accept(delivery.sealed)
-        self._sharers = frozenset(entry.peer for entry in delivery.sealed) | {self._id}
-        self._require_survivors(len(self._sharers), "delivery of shares")
-        self._masks = keyring.masks(self._sharers)
+        self._upload = self._make_upload(contribution)
+        return self._upload
+
+    def _make_upload(self, contribution: Contribution) -> Upload:
+        keyring, membership = self._ready()
+        self._masks = keyring.masks(membership.sharers)
         return Upload(
             self._session,
             contribution,
             kind=Kind.MASKED_INPUT,
             sender=self._id,
-            mask=self._masks.apply,
+            mask=self._mask,
             ended=self._close_upload,
             failed=self._abort,
+            first=self._made,
         )
 
-    def _close_upload(self) -> None:
-        self._uploaded = True
-        if self._masks is not None:
-            self._masks.wipe()
-        if self._contribution is not None:
-            self._contribution.wipe()
+    def _mask(self, vector: NDArray[Any], start: int) -> None:
+        self._check_process()
+        if self._masks is None:
+            raise LocalProtocolError(f"client {self._id} has no masks in stage {self._stage}")
+        self._masks.apply(vector, start)
 
-    def _unmask(self, request: UnmaskRequest) -> list[bytes]:
-        keyring = self._ready_keyring()
-        dead = frozenset(request.dead)
-        if self._id in dead:
-            raise RemoteProtocolError("unmask request calls this client itself dead")
-        if not dead <= self._sharers:
-            stranger = min(dead - self._sharers)
-            raise RemoteProtocolError(
-                f"unmask request calls client {stranger} dead, who never shared its keys"
-            )
-        alive = self._sharers - dead
-        self._require_survivors(len(alive), "unmask request")
-        body = keyring.unmask_shares(alive, dead)
+    def _close_upload(self) -> None:
+        if self._keyring is not None:
+            self._keyring.forget_masks()
+        for holder in (self._masks, self._contribution, self._rounding):
+            if holder is not None:
+                holder.wipe()
+
+    def _confirm(self, request: UnmaskRequest) -> list[bytes]:
+        _, membership = self._ready()
+        agreed = membership.set_dead(request.dead)
+        statement = schedule.survivors_statement(agreed)
+        body = Confirmation(levels.sign(self._identity, statement))
+        return [write(self._session, Kind.CONFIRMATION, self._id, body)]
+
+    def _unmask_confirmed(self, confirmations: Confirmations) -> list[bytes]:
+        _, membership = self._ready()
+        membership.check_confirmations(confirmations.signatures)
+        return self._unmask()
+
+    def _unmask_requested(self, request: UnmaskRequest) -> list[bytes]:
+        _, membership = self._ready()
+        membership.set_dead(request.dead)
+        return self._unmask()
+
+    def _unmask(self) -> list[bytes]:
+        keyring, membership = self._ready()
+        body = keyring.unmask_shares(membership.alive, membership.dead)
         return [write(self._session, Kind.UNMASK_SHARES, self._id, body)]
 
-    def _require_survivors(self, count: int, where: str) -> None:
-        if count < self._session.threshold:
-            raise RemoteProtocolError(
-                f"{where} leaves {count} clients, below the threshold {self._session.threshold}"
-            )
-
-    def _ready_keyring(self) -> KeyRing:
-        if self._keyring is None:
+    def _ready(self) -> tuple[KeyRing, Membership]:
+        if self._keyring is None or self._membership is None:
             raise LocalProtocolError(f"client {self._id} has no keys in stage {self._stage}")
-        return self._keyring
+        return self._keyring, self._membership
 
     def _abort(self) -> None:
-        self._stage = step(Role.CLIENT, self._stage, Act.ABORT)
+        self._stage = self._following(Act.ABORT)
         self._wipe()
 
     def _wipe(self) -> None:
-        self._share_secret.wipe()
-        self._mask_secret.wipe()
-        for holder in (self._keyring, self._masks, self._contribution):
+        holders = (
+            self._share_secret,
+            self._mask_secret,
+            self._rounding,
+            self._keyring,
+            self._masks,
+            self._contribution,
+        )
+        for holder in holders:
             if holder is not None:
                 holder.wipe()
+
+
+def _kept(secret: Secret) -> bytes:
+    return b"" if secret.wiped else bytes(secret.view)

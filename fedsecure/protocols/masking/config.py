@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from fedsecure.errors import LocalProtocolError, ThresholdError
+from fedsecure.errors import LocalProtocolError
+from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.keys import SUITE
-from fedsecure.protocols import base
-from fedsecure.protocols.base import Session
+from fedsecure.protocols import session as sessions
+from fedsecure.protocols.masking import levels, policy
 from fedsecure.protocols.masking.client import MaskingClient
+from fedsecure.protocols.masking.levels import Adversary
 from fedsecure.protocols.masking.server import MaskingServer
+from fedsecure.protocols.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,77 +24,91 @@ if TYPE_CHECKING:
 
 __all__ = ["PairwiseMasking"]
 
+Identities = Mapping[int, Identity | bytes]
+
 
 @dataclass(frozen=True)
 class PairwiseMasking:
     """Secure aggregation by double masking: the server learns the sum of the survivors' updates.
 
     Bonawitz, Ivanov, Kreuter, Marcedone, McMahan, Patel, Ramage, Segal, Seth: "Practical Secure
-    Aggregation for Privacy-Preserving Machine Learning" (CCS 2017), the protocol of figure 4 with
-    the complete graph, against a server that follows the protocol and at most `threshold` - 2
-    clients that collude with it (one more could subtract themselves down to a single update).
-    Clients may vanish at any point as long as `threshold` of them stay; nobody is waited for, and a
-    vanished client's update is not in the sum.
+    Aggregation for Privacy-Preserving Machine Learning" (CCS 2017), figure 4; with neighbors, Bell,
+    Bonawitz, Gascon, Lepoint, Raykova: "Secure Single-Server Aggregation with (Poly)Logarithmic
+    Overhead" (CCS 2020). Clients may vanish at any point as long as enough of them stay; nobody is
+    waited for, and a vanished client's update is not in the sum.
+
+    What the server may do without learning more than the sum:
+
+    - ``"malicious"``: anything. Clients sign their keys with identities that everybody has pinned,
+      and compare who survived before they give up a share: five stages, complete graph.
+    - ``"semi_malicious"``: lie about who dropped out. Four stages; keys are not signed, so it must
+      not replace them.
+    - ``"semi_honest"``: nothing but look. Four stages.
+
+    In all cases it may collude with some of the clients: with c of n in the complete graph where
+    2t > n + c and c <= t - 2 (semi-honest: c <= t - 2), with the fraction `corrupt` in a k-regular
+    graph.
 
     Every party makes this object for itself. A client compares the session it is invited to with
-    its own object and refuses one with a lower threshold.
+    its own object and refuses a weaker one.
 
     Args:
-        threshold: t, the least number of survivors, and of shares that give a secret back. None:
-            floor(2n/3) + 1. At least 3, more than half of the n invited clients, at most n.
+        adversary: See above.
+        identities: Against a malicious server, who is who: for every client that may be invited its
+            pinned verify key of 32 bytes, or in a client's own object its own `Identity`. None
+            otherwise; `secure_aggregate` makes identities for its parties if there are none.
+        threshold: t, how many shares give a client's secret back. Given alone, it is that of the
+            complete graph, and also the least number of survivors: more than half of the n invited
+            clients, at least 3. None: floor(2n/3) + 1; or, if `corrupt` is given, the least
+            t with 2t > n + corrupt * n; in a k-regular graph, the least that is safe.
+        neighbors: k, with how many others each client shares, even; for the weaker two only. None:
+            all up to 64 clients, and as few as `corrupt` and `dropout` allow above.
+        corrupt: Largest fraction of the invited clients that collude with the server. None: 0.1 in
+            a k-regular graph; in the complete graph, what the threshold withstands.
+        dropout: Largest fraction of the invited clients that may drop out. None: 0.1 in a k-regular
+            graph; in the complete graph, what the threshold leaves.
         chunk: Ring elements in one message of a masked input; a client's memory beyond its update.
 
     Raises:
         ThresholdError: A threshold below 3.
-        LocalProtocolError: A value of the wrong type or out of range.
+        LocalProtocolError: A value of the wrong type or out of range, or one that does not go with
+            the others.
     """
 
-    name: ClassVar[str] = "pairwise-masking/semi-honest"
-
+    adversary: Adversary = "malicious"
+    identities: Identities | None = field(default=None, hash=False)
     threshold: int | None = None
+    neighbors: int | None = None
+    corrupt: float | None = None
+    dropout: float | None = None
     chunk: int = 1 << 20
 
     def __post_init__(self) -> None:
-        if type(self.chunk) is not int or not 1 <= self.chunk <= base.MAX_CHUNK:
+        if self.adversary not in ("semi_honest", "semi_malicious", "malicious"):
             raise LocalProtocolError(
-                f"chunk is {self.chunk!r}; use a number of elements from 1 to {base.MAX_CHUNK}"
+                f'adversary is {self.adversary!r}; use "malicious", or by name a weaker one: '
+                '"semi_malicious" or "semi_honest"'
             )
-        if self.threshold is None:
-            return
-        if type(self.threshold) is not int:
-            raise LocalProtocolError(f"threshold is {self.threshold!r}; use an integer or None")
-        if self.threshold < 3:
-            raise ThresholdError(
-                f"threshold {self.threshold} is below 3: in a sum of two, each party learns the "
-                "other's update by subtracting its own"
+        if type(self.chunk) is not int or not 1 <= self.chunk <= sessions.MAX_CHUNK:
+            raise LocalProtocolError(
+                f"chunk is {self.chunk!r}; use a number of elements from 1 to {sessions.MAX_CHUNK}"
             )
+        policy.check_wishes(self._wishes)
+        if self.identities is not None:
+            object.__setattr__(self, "identities", self._checked_identities(self.identities))
 
-    def threshold_for(self, num_clients: int) -> int:
-        """Returns t for `num_clients` invited clients.
+    @property
+    def name(self) -> str:
+        """What sessions of this protocol call it."""
+        return levels.protocol_name(self.adversary)
+
+    def shape_for(self, num_clients: int) -> policy.Shape:
+        """Returns k, t and the least number of survivors for `num_clients` invited clients.
 
         Raises:
-            ThresholdError: Fewer than 3 clients, or a threshold that cannot hold for so many.
+            ThresholdError: Fewer than 3 clients, or wishes that cannot be met with so many.
         """
-        if num_clients < 3:
-            raise ThresholdError(
-                f"{num_clients} clients are too few: with two parties each can subtract its own "
-                "update from the sum and has the other's, and no protocol can hide it; invite at "
-                "least 3"
-            )
-        threshold = 2 * num_clients // 3 + 1 if self.threshold is None else self.threshold
-        least = max(3, num_clients // 2 + 1)
-        if threshold < least:
-            raise ThresholdError(
-                f"threshold {threshold} is too low for {num_clients} clients: with half of them or "
-                f"fewer, two groups could be asked for both kinds of share of one client; use at "
-                f"least {least}"
-            )
-        if threshold > num_clients:
-            raise ThresholdError(
-                f"threshold {threshold} can never be reached by {num_clients} clients; use at most "
-                f"{num_clients}"
-            )
-        return threshold
+        return policy.shape(self._wishes, num_clients)
 
     def session(
         self,
@@ -116,23 +134,27 @@ class PairwiseMasking:
             session_id: 16 bytes that no other run has; None draws them.
 
         Raises:
-            ThresholdError: See `threshold_for`.
+            ThresholdError: See `shape_for`.
             EncodingError: The ring is too narrow for so many clients.
-            LocalProtocolError: Another value is out of range.
+            LocalProtocolError: Another value is out of range, or a client has no identity.
         """
-        ids = base.checked_ids(client_ids)
+        ids = sessions.checked_ids(client_ids)
+        shape = self.shape_for(len(ids))
         return Session(
             protocol=self.name,
-            session_id=base.fresh_session_id() if session_id is None else session_id,
+            session_id=sessions.fresh_session_id() if session_id is None else session_id,
             round=round,
             client_ids=ids,
-            threshold=self.threshold_for(len(ids)),
+            threshold=shape.threshold,
             spec=spec,
             encoding=encoding,
             weighted=weighted,
-            model_digest=base.NO_MODEL if model_digest is None else model_digest,
+            model_digest=sessions.NO_MODEL if model_digest is None else model_digest,
             chunk=self.chunk,
             suite=SUITE,
+            verify_keys=self._verify_keys(ids),
+            neighbors=shape.neighbors,
+            survivors=shape.survivors,
         )
 
     def client(
@@ -151,22 +173,47 @@ class PairwiseMasking:
             weight: Its weight, if and only if the session is weighted.
 
         Raises:
-            ThresholdError: The session's threshold is lower than this object's policy.
-            LocalProtocolError: The session is of another protocol or has other parameters.
+            ThresholdError: The session's parameters are weaker than this object's policy.
+            LocalProtocolError: The session is of another protocol or has other parameters, or pins
+                other verify keys, or this client's own identity is not here.
             EncodingError: The update or the weight cannot be encoded.
         """
         self._check(session)
-        return MaskingClient(session, client_id, update, weight)
+        return MaskingClient(
+            session, client_id, update, weight, identity=self.identity_of(client_id)
+        )
 
     def server(self, session: Session) -> MaskingServer:
         """Returns the server of a session.
 
         Raises:
-            ThresholdError: The session's threshold is lower than this object's policy.
+            ThresholdError: The session's parameters are weaker than this object's policy.
             LocalProtocolError: The session is of another protocol or has other parameters.
         """
         self._check(session)
         return MaskingServer(session)
+
+    def identity_of(self, client_id: int) -> Identity | None:
+        """Returns a client's secret identity if it is here, as a client's own is."""
+        known = None if self.identities is None else self.identities.get(client_id)
+        return known if isinstance(known, Identity) else None
+
+    def for_one_process(self, client_ids: Iterable[int]) -> PairwiseMasking:
+        """Returns this protocol with all that is needed to play every party in one process.
+
+        Against a malicious server parties have identities; if none are given, they are made here,
+        and nobody outside this process ever knows them.
+        """
+        if self.adversary != "malicious" or self.identities is not None:
+            return self
+        made = {client_id: Identity.generate() for client_id in client_ids}
+        return replace(self, identities=made)
+
+    @property
+    def _wishes(self) -> policy.Wishes:
+        return policy.Wishes(
+            self.adversary, self.threshold, self.neighbors, self.corrupt, self.dropout
+        )
 
     def _check(self, session: Session) -> None:
         mine = (self.name, SUITE, self.chunk)
@@ -176,9 +223,44 @@ class PairwiseMasking:
                 f"the session has (protocol, suite, chunk) {theirs}, this policy has {mine}; give "
                 "all parties the same protocol object"
             )
-        least = self.threshold_for(len(session.client_ids))
-        if session.threshold < least:
-            raise ThresholdError(
-                f"the session's threshold {session.threshold} is below the {least} that this "
-                f"policy asks for with {len(session.client_ids)} clients"
+        levels.adversary_of(session)
+        if session.verify_keys != self._verify_keys(session.client_ids):
+            raise LocalProtocolError(
+                "the session names other verify keys than the ones this policy has pinned; if a "
+                "client has a new identity, learn its verify key from the client itself"
             )
+        policy.check_shape(
+            self._wishes,
+            len(session.client_ids),
+            policy.Shape(session.neighbors, session.threshold, session.survivors),
+        )
+
+    def _checked_identities(self, identities: object) -> dict[int, Identity | bytes]:
+        if self.adversary != "malicious":
+            raise LocalProtocolError(
+                f"identities are pinned against a malicious server only, not a {self.adversary} one"
+            )
+        if not isinstance(identities, Mapping):
+            raise LocalProtocolError(
+                "identities is no mapping; give {client id: verify key or Identity}"
+            )
+        return levels.checked_identities(identities)
+
+    def _verify_keys(self, client_ids: Iterable[int]) -> tuple[bytes, ...]:
+        if self.adversary != "malicious":
+            return ()
+        if self.identities is None:
+            raise LocalProtocolError(
+                "a malicious server is withstood only by clients that know each other: give "
+                "identities={client id: verify key, ...}, with your own Identity in your own "
+                'place, or name a weaker adversary, such as adversary="semi_honest"'
+            )
+        unknown = [client_id for client_id in client_ids if client_id not in self.identities]
+        if unknown:
+            raise LocalProtocolError(
+                f"client {unknown[0]} has no identity here; pin its verify key before inviting it"
+            )
+        return tuple(
+            known.verify_key if isinstance(known, Identity) else known
+            for known in (self.identities[client_id] for client_id in client_ids)
+        )

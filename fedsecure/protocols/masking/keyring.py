@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fedsecure.errors import CryptoError, RemoteProtocolError
+from fedsecure.errors import CheaterDetected, CryptoError, RemoteProtocolError
 from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
@@ -19,32 +20,52 @@ if TYPE_CHECKING:
 
     from fedsecure.primitives.graph import Graph
 
-__all__ = ["KeyRing"]
+__all__ = ["KeyRing", "KeyRingSecrets"]
 
 _IDS = struct.Struct("<II")
 _PAIR_BYTES = 2 * SHARE_BYTES
 
 
+@dataclass(frozen=True, repr=False)
+class KeyRingSecrets:
+    """All secrets of a ring as bytes; what is not there yet, or wiped, is empty."""
+
+    outward: bytes | bytearray = b""
+    inward: bytes | bytearray = b""
+    pair_seeds: bytes | bytearray = b""
+    self_seed: bytes = b""
+    own_share: bytes = b""
+    held: bytes = b""
+
+
 class KeyRing:
     """One client's derived keys and the shares it holds.
 
-    Everything the roster allows is derived at once: a bad key is found before a share leaves the
-    client, and the private keys need not be kept.
+    Everything the roster allows is derived at once (`agree`): a bad key is found before a share
+    leaves the client, and the private keys need not be kept.
 
     Args:
         client_id: Whose ring this is.
         ctx: The session's context, 32 bytes.
         graph: Who shares with whom.
-        members: The roster by id.
-        share_secret: c_u, the private key for encrypting shares.
-        mask_secret: s_u, the private key for pairwise masks.
-
-    Raises:
-        RemoteProtocolError: A neighbor's public key is malformed or of low order.
+        secrets: What `agree` derived, or `save` gave.
     """
 
-    def __init__(
-        self,
+    def __init__(self, client_id: int, ctx: bytes, graph: Graph, secrets: KeyRingSecrets) -> None:
+        self._client_id = client_id
+        self._ctx = ctx
+        self._graph = graph
+        self._row = {peer: row for row, peer in enumerate(graph.neighbors(client_id))}
+        self._outward = Secret(secrets.outward)
+        self._inward = Secret(secrets.inward)
+        self._pair_seeds = Secret(secrets.pair_seeds)
+        self._self_seed = Secret(secrets.self_seed)
+        self._own_share = Secret(secrets.own_share)
+        self._held = Secret(secrets.held)
+
+    @classmethod
+    def agree(
+        cls,
         *,
         client_id: int,
         ctx: bytes,
@@ -52,14 +73,23 @@ class KeyRing:
         members: Mapping[int, Member],
         share_secret: Secret,
         mask_secret: Secret,
-    ) -> None:
-        self._client_id = client_id
-        self._ctx = ctx
-        self._graph = graph
-        self._row = {peer: row for row, peer in enumerate(graph.neighbors(client_id))}
+    ) -> KeyRing:
+        """Returns the ring of a client that has seen the roster.
+
+        Args:
+            client_id: Whose ring this is.
+            ctx: The session's context, 32 bytes.
+            graph: Who shares with whom.
+            members: The roster by id.
+            share_secret: c_u, the private key for encrypting shares.
+            mask_secret: s_u, the private key for pairwise masks.
+
+        Raises:
+            RemoteProtocolError: A neighbor's public key is malformed or of low order.
+        """
         outward, inward, pair_seeds = bytearray(), bytearray(), bytearray()
         share, mask = PrivateKey(share_secret), PrivateKey(mask_secret)
-        for peer in self._row:
+        for peer in graph.neighbors(client_id):
             try:
                 agreed = share.agree(members[peer].share_key)
                 outward += schedule.share_key(agreed, ctx, client_id, peer)
@@ -68,16 +98,17 @@ class KeyRing:
                 pair_seeds += schedule.pair_seed(agreed, ctx, client_id, peer)
             except CryptoError as error:
                 raise RemoteProtocolError(f"keys of client {peer}: {error}") from None
-        self._outward, self._inward = Secret(outward), Secret(inward)
-        self._pair_seeds = Secret(pair_seeds)
-        self._self_seed = Secret(b"")
-        self._own_share = Secret(b"")
-        self._held = Secret(b"")
+        secrets = KeyRingSecrets(outward=outward, inward=inward, pair_seeds=pair_seeds)
+        return cls(client_id, ctx, graph, secrets)
+
+    def save(self) -> tuple[bytes, ...]:
+        """Returns what is secret here and not wiped yet, in the order of `KeyRingSecrets`."""
+        return tuple(b"" if secret.wiped else bytes(secret.view) for secret in self._secrets())
 
     def distribute(
         self, mask_secret: Secret, self_secret: Secret, threshold: int
-    ) -> tuple[bytes, tuple[SealedShares, ...]]:
-        """Returns B_u and the shares of both secrets, encrypted to the neighbors.
+    ) -> tuple[bytes, bytes, tuple[SealedShares, ...]]:
+        """Returns B_u, the tag of the share kept, and both secrets shared among the neighbors.
 
         Afterwards neither secret is needed any more. Can be done once: the keys that encrypt are
         wiped, since each may encrypt one message only.
@@ -92,25 +123,27 @@ class KeyRing:
         holders = self._graph.holders(me)
         positions = [self._graph.position(me, holder) for holder in holders]
         mask_shares, self_shares = split([mask_secret, self_secret], threshold, positions)
+        own_tag = b""
         sealed: list[SealedShares] = []
         for at, peer in enumerate(holders):
             if peer == me:
                 self._own_share = Secret(self_shares[at].tobytes())
-                continue
-            key = _slice(self._outward, self._row[peer], schedule.KEY_BYTES)
-            pair = mask_shares[at].tobytes() + self_shares[at].tobytes()
-            associated = schedule.share_label(ctx, me, peer)
-            ciphertext = keys.encrypt(key, _IDS.pack(me, peer) + pair, associated)
-            sealed.append(SealedShares(peer, ciphertext))
+                own_tag = schedule.seed_tag(ctx, me, me, self._own_share.view)
+            else:
+                sealed.append(
+                    self._seal(peer, mask_shares[at].tobytes(), self_shares[at].tobytes())
+                )
         self._outward.wipe()
         entropy.wipe(mask_shares.data)
         entropy.wipe(self_shares.data)
-        return schedule.commitment(self_secret.view, ctx, me), tuple(sealed)
+        return schedule.commitment(self_secret.view, ctx, me), own_tag, tuple(sealed)
 
     def accept(self, sealed: Sequence[SealedShares]) -> None:
         """Decrypts and keeps the shares of the neighbors; the keys for them are then wiped.
 
         Raises:
+            CheaterDetected: A neighbor encrypted something else than two well-formed shares to this
+                client, or shares that are not those of its tags.
             RemoteProtocolError: A sender is no neighbor, or a ciphertext is not what that
                 neighbor encrypted to this client in this session.
         """
@@ -128,10 +161,12 @@ class KeyRing:
         peers = [peer for peer in self._row if peer in alive]
         seeds = [_slice(self._pair_seeds, self._row[peer], SEED_BYTES) for peer in peers]
         signs = [schedule.pair_sign(self._client_id, peer) for peer in peers]
-        masks = MaskSet([self._self_seed.view, *seeds], [1, *signs])
+        return MaskSet([self._self_seed.view, *seeds], [1, *signs])
+
+    def forget_masks(self) -> None:
+        """Overwrites what the masks come from."""
         self._self_seed.wipe()
         self._pair_seeds.wipe()
-        return masks
 
     def unmask_shares(self, alive: Collection[int], dead: Collection[int]) -> UnmaskShares:
         """Returns one share per client: of the seed of the living, of the mask key of the dead.
@@ -152,14 +187,7 @@ class KeyRing:
 
     def wipe(self) -> None:
         """Overwrites everything."""
-        for secret in (
-            self._outward,
-            self._inward,
-            self._pair_seeds,
-            self._self_seed,
-            self._own_share,
-            self._held,
-        ):
+        for secret in self._secrets():
             secret.wipe()
 
     def __repr__(self) -> str:
@@ -171,19 +199,47 @@ class KeyRing:
         pair = _slice(self._held, self._row[owner], _PAIR_BYTES)
         return HeldShare(owner, bytes(pair[SHARE_BYTES:] if self_seed else pair[:SHARE_BYTES]))
 
+    def _secrets(self) -> tuple[Secret, ...]:
+        return (
+            self._outward,
+            self._inward,
+            self._pair_seeds,
+            self._self_seed,
+            self._own_share,
+            self._held,
+        )
+
+    def _seal(self, peer: int, mask_share: bytes, self_share: bytes) -> SealedShares:
+        me, ctx = self._client_id, self._ctx
+        key_tag = schedule.key_tag(ctx, me, peer, mask_share)
+        seed_tag = schedule.seed_tag(ctx, me, peer, self_share)
+        key = _slice(self._outward, self._row[peer], schedule.KEY_BYTES)
+        associated = schedule.share_label(ctx, me, peer, key_tag, seed_tag)
+        ciphertext = keys.encrypt(key, _IDS.pack(me, peer) + mask_share + self_share, associated)
+        return SealedShares(peer, ciphertext, key_tag, seed_tag)
+
     def _open(self, entry: SealedShares, row: int) -> bytes:
+        me, ctx, peer = self._client_id, self._ctx, entry.peer
         key = _slice(self._inward, row, schedule.KEY_BYTES)
-        associated = schedule.share_label(self._ctx, entry.peer, self._client_id)
+        associated = schedule.share_label(ctx, peer, me, entry.key_tag, entry.seed_tag)
         try:
             plaintext = keys.decrypt(key, entry.ciphertext, associated)
         except CryptoError as error:
-            raise RemoteProtocolError(f"shares from client {entry.peer}: {error}") from None
-        pair = plaintext[_IDS.size :]
+            raise RemoteProtocolError(
+                f"shares from client {peer}: {error}; it, or the server, altered them"
+            ) from None
+        # It opened, so the peer itself encrypted it, and whatever is wrong below is its doing.
+        mask_share, self_share = plaintext[_IDS.size : -SHARE_BYTES], plaintext[-SHARE_BYTES:]
         names = _IDS.unpack_from(plaintext)
-        well_formed = is_share(pair[:SHARE_BYTES]) and is_share(pair[SHARE_BYTES:])
-        if names != (entry.peer, self._client_id) or not well_formed:
-            raise RemoteProtocolError(f"shares from client {entry.peer} are not well-formed")
-        return pair
+        if names != (peer, me) or not is_share(mask_share) or not is_share(self_share):
+            raise CheaterDetected(f"shares from client {peer} are not well-formed", peer)
+        tags = (
+            schedule.key_tag(ctx, peer, me, mask_share),
+            schedule.seed_tag(ctx, peer, me, self_share),
+        )
+        if tags != (entry.key_tag, entry.seed_tag):
+            raise CheaterDetected(f"shares from client {peer} do not have the tags it gave", peer)
+        return plaintext[_IDS.size :]
 
 
 def _slice(secret: Secret, row: int, size: int) -> memoryview:

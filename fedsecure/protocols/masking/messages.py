@@ -10,7 +10,13 @@ SHARE_DELIVERY     server            the ciphertexts addressed to the receiver
 MASKED_INPUT       client            a piece of its masked vector (`wire.decode_vector`)
 UNMASK_REQUEST     server            the clients whose masked input did not arrive
 UNMASK_SHARES      client            for each client one share, of the one kind or of the other
+SURVIVORS          server            as UNMASK_REQUEST, to be confirmed first
+CONFIRMATION       client            its signature of who survived
+CONFIRMATIONS      server            everybody's signatures of who survived
 =================  ================  ==========================================================
+
+The last three stand between MASKED_INPUT and UNMASK_SHARES against a malicious server, in the place
+of UNMASK_REQUEST. Signatures are empty where no party signs.
 
 Lists are ordered by strictly increasing client id. The size of a message depends on who takes part
 and on the configuration, never on a value of an update.
@@ -26,6 +32,7 @@ from msgspec import Meta
 
 from fedsecure import wire
 from fedsecure.errors import RemoteProtocolError
+from fedsecure.primitives.identity import SIGNATURE_BYTES
 from fedsecure.primitives.keys import AEAD_OVERHEAD
 from fedsecure.primitives.shamir import SHARE_BYTES
 from fedsecure.protocols.vectors import piece_limit
@@ -33,11 +40,13 @@ from fedsecure.protocols.vectors import piece_limit
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fedsecure.protocols.base import Session
+    from fedsecure.protocols.session import Session
 
 __all__ = [
     "PLAINTEXT_BYTES",
     "AdvertiseKeys",
+    "Confirmation",
+    "Confirmations",
     "HeldShare",
     "Kind",
     "Member",
@@ -46,6 +55,8 @@ __all__ = [
     "SealedShares",
     "ShareDelivery",
     "ShareKeys",
+    "SignedBy",
+    "Survivors",
     "UnmaskRequest",
     "UnmaskShares",
     "read",
@@ -60,6 +71,7 @@ _CIPHERTEXT_BYTES = PLAINTEXT_BYTES + AEAD_OVERHEAD
 
 Ciphertext = Annotated[bytes, Meta(min_length=_CIPHERTEXT_BYTES, max_length=_CIPHERTEXT_BYTES)]
 Share = Annotated[bytes, Meta(min_length=SHARE_BYTES, max_length=SHARE_BYTES)]
+Signature = Annotated[bytes, Meta(max_length=SIGNATURE_BYTES)]
 _Bounded = Meta(max_length=wire.MAX_PARTIES)
 
 
@@ -73,6 +85,9 @@ class Kind(IntEnum):
     MASKED_INPUT = 5
     UNMASK_REQUEST = 6
     UNMASK_SHARES = 7
+    SURVIVORS = 8
+    CONFIRMATION = 9
+    CONFIRMATIONS = 10
 
 
 class Message(wire.Control, frozen=True):
@@ -88,6 +103,7 @@ class AdvertiseKeys(Message, frozen=True):
 
     share_key: wire.Digest
     mask_key: wire.Digest
+    signature: Signature
 
 
 class Member(wire.Control, frozen=True):
@@ -96,6 +112,7 @@ class Member(wire.Control, frozen=True):
     client_id: wire.ClientId
     share_key: wire.Digest
     mask_key: wire.Digest
+    signature: Signature
 
 
 class Roster(Message, frozen=True):
@@ -109,17 +126,27 @@ class Roster(Message, frozen=True):
 
 
 class SealedShares(wire.Control, frozen=True):
-    """Shares encrypted between two clients; `peer` is the one that the message does not name."""
+    """Shares encrypted between two clients; `peer` is the one that the message does not name.
+
+    The tags are digests of the two shares, by which whoever is shown one later recognises it.
+    """
 
     peer: wire.ClientId
     ciphertext: Ciphertext
+    key_tag: wire.Digest
+    seed_tag: wire.Digest
 
 
 class ShareKeys(Message, frozen=True):
-    """A client's commitment B_u and its sealed shares; `peer` is the receiver."""
+    """A client's commitment B_u and its sealed shares; `peer` is the receiver.
+
+    `own_tag` is the tag of the share of its seed that the client keeps, empty if it keeps none.
+    """
 
     commitment: wire.Digest
+    own_tag: Annotated[bytes, Meta(max_length=32)]
     sealed: Annotated[tuple[SealedShares, ...], _Bounded]
+    signature: Signature
 
     def id_lists(self) -> Iterable[list[int]]:
         """The receivers."""
@@ -127,13 +154,14 @@ class ShareKeys(Message, frozen=True):
 
 
 class ShareDelivery(Message, frozen=True):
-    """The sealed shares for one client; `peer` is the sender. Who is missing has dropped out."""
+    """Who of the roster shared nothing, and the sealed shares for one client; `peer` sent them."""
 
+    gone: Annotated[tuple[wire.ClientId, ...], _Bounded]
     sealed: Annotated[tuple[SealedShares, ...], _Bounded]
 
     def id_lists(self) -> Iterable[list[int]]:
-        """The senders."""
-        return ([entry.peer for entry in self.sealed],)
+        """Those who are gone, and the senders."""
+        return (list(self.gone), [entry.peer for entry in self.sealed])
 
 
 class UnmaskRequest(Message, frozen=True):
@@ -144,6 +172,33 @@ class UnmaskRequest(Message, frozen=True):
     def id_lists(self) -> Iterable[list[int]]:
         """The dead."""
         return (list(self.dead),)
+
+
+class Survivors(UnmaskRequest, frozen=True):
+    """The dead set, whose complement each of the living is asked to sign."""
+
+
+class Confirmation(Message, frozen=True):
+    """A client's signature of who survived."""
+
+    signature: Signature
+
+
+class SignedBy(wire.Control, frozen=True):
+    """The signature of one client."""
+
+    client_id: wire.ClientId
+    signature: Signature
+
+
+class Confirmations(Message, frozen=True):
+    """The signatures of all who confirmed who survived."""
+
+    signatures: Annotated[tuple[SignedBy, ...], _Bounded]
+
+    def id_lists(self) -> Iterable[list[int]]:
+        """Those who signed."""
+        return ([entry.client_id for entry in self.signatures],)
 
 
 class HeldShare(wire.Control, frozen=True):
@@ -167,15 +222,19 @@ class UnmaskShares(Message, frozen=True):
 MessageT = TypeVar("MessageT", bound=Message)
 
 # An entry of a list at its largest: 1 byte of array, 5 of id, 2 before each byte string.
+_SEALED_BYTES = 6 + 2 + _CIPHERTEXT_BYTES + 34 + 34
 _ENTRY_BYTES = {
     Kind.ADVERTISE_KEYS: 0,
-    Kind.ROSTER: 6 + 34 + 34,
-    Kind.SHARE_KEYS: 6 + 2 + _CIPHERTEXT_BYTES,
-    Kind.SHARE_DELIVERY: 6 + 2 + _CIPHERTEXT_BYTES,
+    Kind.ROSTER: 6 + 34 + 34 + 66,
+    Kind.SHARE_KEYS: _SEALED_BYTES,
+    Kind.SHARE_DELIVERY: _SEALED_BYTES + 5,
     Kind.UNMASK_REQUEST: 5,
     Kind.UNMASK_SHARES: 6 + 2 + SHARE_BYTES,
+    Kind.SURVIVORS: 5,
+    Kind.CONFIRMATION: 0,
+    Kind.CONFIRMATIONS: 6 + 66,
 }
-_FIXED_BYTES = 128
+_FIXED_BYTES = 256
 
 
 def size_limits(session: Session, kinds: Iterable[Kind]) -> dict[int, int]:

@@ -13,46 +13,81 @@ import struct
 from typing import TYPE_CHECKING
 
 from fedsecure.primitives import keys
+from fedsecure.primitives.graph import CompleteGraph, Graph, HararyGraph
 from fedsecure.primitives.masks import SEED_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from fedsecure.primitives.graph import Graph
-    from fedsecure.protocols.base import Session
     from fedsecure.protocols.masking.messages import Member
+    from fedsecure.protocols.session import Session
 
 __all__ = [
     "KEY_BYTES",
     "commitment",
     "context",
+    "draw_graph",
+    "key_statement",
+    "key_tag",
     "pair_seed",
     "pair_sign",
+    "seed_tag",
     "self_seed",
     "share_key",
     "share_label",
+    "shares_statement",
+    "survivors_statement",
+    "transcript",
 ]
 
 KEY_BYTES = 32
 
 
-def context(session: Session, members: Iterable[Member], graph: Graph) -> bytes:
+def draw_graph(session: Session, members: Sequence[Member]) -> Graph:
+    """Returns who shares with whom: nobody's choice, since it follows from what all advertised.
+
+    Raises:
+        LocalProtocolError: Too few members for the session's number of neighbors.
+    """
+    ids = tuple(member.client_id for member in members)
+    if session.neighbors == len(session.client_ids) - 1:
+        return CompleteGraph(ids)
+    seed = keys.digest(b"graph-seed", _head(session), _roster(members))
+    return HararyGraph(ids, session.neighbors, seed)
+
+
+def context(session: Session, members: Sequence[Member], graph: Graph) -> bytes:
     """Returns the 32 bytes that stand for everything the parties must have in common."""
-    roster = keys.digest(
-        b"roster",
-        *(
-            struct.pack("<I", member.client_id) + member.share_key + member.mask_key
-            for member in members
-        ),
-    )
     return keys.digest(
         b"ctx",
-        struct.pack("<H16sQ", session.suite, session.session_id, session.round),
+        _head(session),
         session.digest,
         session.model_digest,
-        roster,
+        _roster(members),
         graph.digest,
     )
+
+
+def transcript(ctx: bytes, sharers: Sequence[int], survivors: Sequence[int]) -> bytes:
+    """Returns the 32 bytes for a context and who, by increasing id, shared and survived in it."""
+    return keys.digest(b"transcript", ctx, _ids(sharers), _ids(survivors))
+
+
+def key_statement(session: Session, client_id: int, share_key: bytes, mask_key: bytes) -> bytes:
+    """Returns what a client signs when it advertises its keys."""
+    about = _head(session) + session.digest + session.model_digest
+    return keys.info(b"sign-keys") + about + struct.pack("<I", client_id) + share_key + mask_key
+
+
+def shares_statement(ctx: bytes, client_id: int, unsigned: bytes) -> bytes:
+    """Returns what a client signs when it shares its secrets: `unsigned` is the body without it."""
+    about = ctx + struct.pack("<I", client_id)
+    return keys.info(b"sign-shares") + about + keys.digest(b"shares", unsigned)
+
+
+def survivors_statement(agreed: bytes) -> bytes:
+    """Returns what a client signs when it confirms who survived: the transcript."""
+    return keys.info(b"sign-survivors") + agreed
 
 
 def share_key(agreed: bytes, ctx: bytes, sender: int, receiver: int) -> bytes:
@@ -60,9 +95,22 @@ def share_key(agreed: bytes, ctx: bytes, sender: int, receiver: int) -> bytes:
     return keys.derive(agreed, ctx, keys.info(b"share", sender, receiver), KEY_BYTES)
 
 
-def share_label(ctx: bytes, sender: int, receiver: int) -> bytes:
-    """Returns the associated data of the shares that `sender` encrypts to `receiver`."""
-    return ctx + keys.info(b"share", sender, receiver)
+def share_label(ctx: bytes, sender: int, receiver: int, key_tag: bytes, seed_tag: bytes) -> bytes:
+    """Returns the associated data of the shares that `sender` encrypts to `receiver`.
+
+    With the tags in it, a receiver whose ciphertext opens knows that the tags are the sender's.
+    """
+    return ctx + keys.info(b"share", sender, receiver) + key_tag + seed_tag
+
+
+def key_tag(ctx: bytes, owner: int, holder: int, share: bytes | memoryview) -> bytes:
+    """Returns the tag of the holder's share of the owner's mask key."""
+    return keys.digest(b"tag-key", ctx, struct.pack("<II", owner, holder), share)
+
+
+def seed_tag(ctx: bytes, owner: int, holder: int, share: bytes | memoryview) -> bytes:
+    """Returns the tag of the holder's share of the owner's self-mask seed."""
+    return keys.digest(b"tag-seed", ctx, struct.pack("<II", owner, holder), share)
 
 
 def pair_seed(agreed: bytes, ctx: bytes, one: int, other: int) -> bytes:
@@ -85,3 +133,21 @@ def self_seed(secret: bytes | memoryview, ctx: bytes, client_id: int) -> bytes:
 def commitment(secret: bytes | memoryview, ctx: bytes, client_id: int) -> bytes:
     """Returns B_u, by which the server recognises a correctly reconstructed b_u."""
     return keys.digest(b"commit", ctx, struct.pack("<I", client_id), secret)
+
+
+def _head(session: Session) -> bytes:
+    return struct.pack("<H16sQ", session.suite, session.session_id, session.round)
+
+
+def _roster(members: Iterable[Member]) -> bytes:
+    return keys.digest(
+        b"roster",
+        *(
+            struct.pack("<I", member.client_id) + member.share_key + member.mask_key
+            for member in members
+        ),
+    )
+
+
+def _ids(ids: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(ids) + 1}I", len(ids), *ids)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fedsecure.errors import CryptoError, RemoteProtocolError
+from fedsecure.errors import CheaterDetected, CryptoError
 from fedsecure.primitives import shamir
 from fedsecure.primitives.keys import PrivateKey
 from fedsecure.primitives.masks import MaskSet
@@ -58,7 +58,8 @@ class Unmasking:
         """Returns what turns the sum of masked vectors into the sum of vectors.
 
         Raises:
-            RemoteProtocolError: The shares of some client's secret do not give that secret.
+            CheaterDetected: The shares of some client's secret, which are those it tagged itself,
+                do not give the secret it committed to.
         """
         seed_shares = {
             holder: {held.owner: held.share for held in answer.alive}
@@ -131,8 +132,9 @@ def _combine(owners: Sequence[int], xs: Sequence[int], rows: NDArray[np.uint8]) 
     ]
 
 
-def _wrong_shares(owner: int) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"the shares of client {owner} do not give the secret it committed to: it, or a client "
-        "that holds one of them, sent a wrong share; run the round again and watch who takes part"
+def _wrong_shares(owner: int) -> CheaterDetected:
+    return CheaterDetected(
+        f"the shares of client {owner} do not give the secret it committed to, though they are the "
+        "ones it handed out: run the round again without it",
+        owner,
     )
