@@ -140,8 +140,12 @@ def policy_parameters(
     - Up to 64 clients, against a malicious server, and where no k-regular graph will do, the graph
       is complete (k = n - 1) and the threshold is that of `complete_threshold`. There a client's
       share of its own secret is counted, and needed.
-    - At least ``min_honest`` honest clients are in a sum. In the complete graph t sees to it; in
-      a k-regular one n - D does.
+    - At least ``min_honest`` honest clients are in a sum, if all clients are told of the same
+      dropouts. In the complete graph t sees to it; in a k-regular one n - D does.
+
+    Against a semi-malicious server what is bounded is that it gets both secrets of one client. If
+    it tells each client of other dropouts, it may still learn the sums of small groups, even a
+    single update; only what withstands a malicious server rules that out.
 
     Args:
         num_clients: n, 1..1,000,000; fewer than 3 are refused.
@@ -252,8 +256,9 @@ def complete_threshold(num_clients: int, corrupt: int, dropouts: int, min_honest
     """Returns the threshold of the complete graph: ``floor((n + c) / 2) + 1``.
 
     It is the least t with 2t > n + c: two groups of t clients, told different things, have an
-    honest client in common, which answers once. A sum that is released then holds the updates of
-    t - c honest clients or more.
+    honest client in common, which answers once. If all are told the same, as the consistency check
+    against a malicious server makes sure, a sum that is released holds the updates of t - c honest
+    clients or more.
     Source: Bonawitz et al. (CCS 2017), section 6, with c corrupt clients instead of n/3.
 
     Args:

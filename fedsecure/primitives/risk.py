@@ -113,15 +113,23 @@ def explain(
         f"no result: {_power(risk.lost)} (asked for: 2^-{eta})",
         f"  when {too_few}; nothing is revealed then",
     ]
+    return "\n".join([*lines, *_caveats(case, adversary)])
+
+
+def _caveats(case: _Judged, adversary: str) -> list[str]:
+    """Returns under which conditions the bounds hold, in lines."""
+    lines = []
     if not case.complete:
         lines += [
-            f"all this for the worst of {case.survivors} to {num_clients} clients that may answer,",
+            f"all this for the worst of {case.survivors} to {case.counts.clients} that may answer,",
             "  if who colludes and who drops out does not depend on how the graph was drawn",
         ]
-    if not case.complete and adversary == "semi_malicious":
-        lines.append("  a server that sees the graph and then picks whom to call dropped out may")
-        lines.append("  learn the sums of smaller groups; against that, use the complete graph")
-    return "\n".join(lines)
+    if adversary == "semi_malicious":
+        lines += [
+            "not covered: a server that tells each client of other dropouts; from the answers it",
+            "  may learn the sum of a small group, even a single update: plan for a malicious one",
+        ]
+    return lines
 
 
 class _Judged(NamedTuple):

@@ -191,7 +191,7 @@ def test_explanation_in_words() -> None:
         "  2^-99.8 at most: the honest survivors fall into groups that share no masks",
         "no result: 2^-21.5 at most (asked for: 2^-20)",
         f"  when {left}; nothing is revealed then",
-        "all this for the worst of 900 to 1000 clients that may answer,",
+        "all this for the worst of 900 to 1000 that may answer,",
         "  if who colludes and who drops out does not depend on how the graph was drawn",
     ]
 
@@ -227,6 +227,7 @@ def test_explanation_of_other_graphs() -> None:
     assert "all others\n" in complete
     assert "survivors 7\n" in complete
     assert "so the updates of 4 honest clients or more" in complete
+    assert "not covered" not in complete
     assert "  when fewer than 7 clients are left; nothing" in complete
     assert "drawn" not in complete
     assert "privacy fails: never" in complete
@@ -234,7 +235,9 @@ def test_explanation_of_other_graphs() -> None:
     assert "privacy fails: possible" in weak
     lied_to = explain(Parameters(96, 67), 1000, 0.1, 0.1, adversary="semi_malicious")
     assert "38 colluding neighbors or more, enough if the rest is lied to" in lied_to
-    assert "picks whom to call dropped out may\n  learn the sums of smaller groups" in lied_to
+    assert "not covered: a server that tells each client of other dropouts" in lied_to
+    alone = explain(Parameters(9, 7), 10, 0.1, 0.3, adversary="semi_malicious")
+    assert "even a single update: plan for a malicious one" in alone
     with pytest.raises(LocalProtocolError, match="sigma"):
         explain(Parameters(48, 27), 1000, 0.1, 0.1, sigma=0)
 
