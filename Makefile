@@ -7,7 +7,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc fedsecure -type f -not -name '*.pyc')
 BUILD := --no-build-isolation -Cbuild-dir=build/{wheel_tag}
 
-.PHONY: build demo test lint bench wheel clean
+FUZZ_SECONDS ?= 60
+
+.PHONY: build demo test fuzz lint bench wheel clean
 
 # Commands are run from .venv/bin, not with "python -m": that would import the source folder, which has no
 # compiled extension in it.
@@ -18,6 +20,13 @@ demo: $(VENV)/.extra-demo $(VENV)/.data
 
 test: $(VENV)/.extra-test $(VENV)/.data
 	$(BIN)/pytest
+
+# Begins with the committed corpus and grows one of its own in build/fuzz. A finding ends the run with an error;
+# its bytes stay in build/fuzz, and "tests/fuzz/run.py FILE" runs them again.
+fuzz: $(VENV)/.extra-fuzz
+	mkdir -p build/fuzz/corpus
+	$(BIN)/python tests/fuzz/run.py -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=1024 -reduce_inputs=0 \
+		-print_final_stats=1 -dict=tests/fuzz/bytes.dict -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/corpus
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""The fuzz target: any bytes to any party, see `fuzz.target`."""
