@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,20 @@ import pytest
 from fedsecure import wire
 from fedsecure.encoding import FixedPoint
 from fedsecure.protocols.masking.messages import UnmaskShares, read
-from parties import Parties, body_of, make_updates
+from fedsecure.protocols.masking.states import Stage
+from parties import LEVELS, Parties, body_of, make_updates
 from reference import encoding as reference_encoding
-from reference import secagg, shamir
-from reference.wire import SERVER
+from reference import server as reference_server
+from reference import shamir
+from reference.client import Client, Sealed
+from reference.session import Roster
+from reference.session import Session as ReferenceSession
+from reference.wire import SERVER, unmsgpack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fedsecure.primitives.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,9 @@ class Case:
     name: str
     ids: tuple[int, ...]
     encoding: FixedPoint
+    adversary: str = "semi_honest"
+    neighbors: int | None = None
+    policy: dict[str, Any] = field(default_factory=dict)
     weights: tuple[float, ...] | None = None
     threshold: int | None = None
     size: int = 40
@@ -30,12 +44,14 @@ class Case:
     without_keys: tuple[int, ...] = ()
     without_shares: tuple[int, ...] = ()
     without_input: tuple[int, ...] = ()
+    without_confirmation: tuple[int, ...] = ()
     without_answer: tuple[int, ...] = ()
 
 
+ODD_IDS = (7, 130, 70_000, 2**32 - 2)
 CASES = [
     Case("three", (0, 1, 2), FixedPoint(4.0, 12, rounding="nearest")),
-    Case("odd ids", (7, 130, 70_000, 2**32 - 2), FixedPoint(4.0, 12), without_input=(70_000,)),
+    Case("odd ids", ODD_IDS, FixedPoint(4.0, 12), without_input=(70_000,)),
     Case(
         "all drop-outs, weights",
         tuple(range(9)),
@@ -55,18 +71,62 @@ CASES = [
         threshold=4,
     ),
     Case("one chunk of doubles", (5, 6, 8), FixedPoint(4.0, 45), chunk=1 << 20),
+    Case(
+        "semi-malicious",
+        ODD_IDS,
+        FixedPoint(4.0, 12),
+        adversary="semi_malicious",
+        without_input=(130,),
+    ),
+    Case("malicious, three", (4, 5, 6), FixedPoint(4.0, 12), adversary="malicious"),
+    Case(
+        "malicious, all drop-outs, weights",
+        (*ODD_IDS, 2, 3, 5, 11, 13, 17, 19),
+        FixedPoint(4.0, 16, max_weight=8, overflow="clip"),
+        adversary="malicious",
+        weights=(1.0, 0.5, 8.0, 3.0, 3.0, 3.0, 2.0, 1.0, 7.0, 0.1, 1.0),
+        threshold=7,
+        without_keys=(130,),
+        without_shares=(2**32 - 2,),
+        without_input=(2,),
+        without_confirmation=(19,),
+        without_answer=(),
+    ),
+    Case(
+        "k-regular",
+        tuple(range(0, 160, 5)),
+        FixedPoint(4.0, 12),
+        neighbors=12,
+        threshold=7,
+        without_keys=(100,),
+        without_shares=(35,),
+        without_input=(0,),
+        without_answer=(65,),
+    ),
+    Case(
+        "k-regular, semi-malicious",
+        tuple(range(1000, 1040)),
+        FixedPoint(4.0, 16, rounding="nearest"),
+        adversary="semi_malicious",
+        neighbors=26,
+        policy={"corrupt": 0.05, "dropout": 0.05},
+        without_input=(1007, 1020),
+    ),
 ]
 
 
-def reference_session(parties: Parties) -> secagg.Session:
+def reference_session(parties: Parties) -> ReferenceSession:
     session, encoding = parties.session, parties.session.encoding
-    return secagg.Session(
-        protocol="pairwise-masking/semi-honest",
+    names = {level: "pairwise-masking/" + level.replace("_", "-") for level in LEVELS}
+    return ReferenceSession(
+        protocol=names[parties.protocol.adversary],
         suite=1,
         session_id=session.session_id,
         round=session.round,
         client_ids=list(session.client_ids),
         threshold=session.threshold,
+        neighbors=session.neighbors,
+        survivors=session.survivors,
         leaves=[("a", [20], "float64"), ("b", [20], "float32")],
         clip=encoding.clip,
         bits=encoding.bits,
@@ -78,18 +138,25 @@ def reference_session(parties: Parties) -> secagg.Session:
         weighted=session.weighted,
         model_digest=session.model_digest,
         chunk=session.chunk,
+        verify_keys=[identity.verify_key for _, identity in sorted(identities(parties).items())],
     )
+
+
+def identities(parties: Parties) -> dict[int, Identity]:
+    return dict(parties.protocol.identities or {})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_message_and_the_sum(case: Case, known_entropy: list[bytes]) -> None:
-    updates = make_updates(len(case.ids), case.size)
     parties = Parties(
         len(case.ids),
         ids=case.ids,
-        updates=updates,
+        updates=make_updates(len(case.ids), case.size),
         weights=case.weights,
         encoding=case.encoding,
+        adversary=case.adversary,
+        neighbors=case.neighbors,
+        policy=case.policy,
         threshold=case.threshold,
         chunk=case.chunk,
         round=2**40 + 5,
@@ -99,6 +166,8 @@ def test_every_message_and_the_sum(case: Case, known_entropy: list[bytes]) -> No
     mirror.advertise_keys()
     mirror.share_keys()
     mirror.mask_input()
+    if case.adversary == "malicious":
+        mirror.confirm()
     mirror.unmask()
     parties.finish()
     np.testing.assert_array_equal(parties.total, np.array(mirror.total, parties.total.dtype))
@@ -110,22 +179,39 @@ class Mirror:
     def __init__(self, parties: Parties, case: Case, drawn: list[bytes]) -> None:
         self.parties, self.case, self.drawn = parties, case, drawn
         self.session = reference_session(parties)
-        # Drawn so far: the session id; then for each client two private keys and a rounding seed.
-        assert [len(data) for data in drawn] == [16] + [32, 32, 24] * len(case.ids)
-        assert self.session.session_id == drawn[0]
+        assert parties.session.to_bytes() == self.session.to_bytes()
+        # Drawn so far: identities; the session id; then for each client two keys, a rounding seed.
+        count = len(case.ids)
+        own = {name: identity.to_bytes() for name, identity in identities(parties).items()}
+        sizes = [32] * len(own) + [16] + [32, 32, 24] * count
+        assert [len(data) for data in drawn] == sizes
+        assert self.session.session_id == drawn[len(own)]
         self.clients = {}
         for at, name in enumerate(case.ids):
-            share_secret, mask_secret, rounding = drawn[1 + 3 * at : 4 + 3 * at]
-            self.clients[name] = secagg.Client(
-                self.session, name, share_secret, mask_secret, b"", b"", self.encoded(at, rounding)
+            start = len(own) + 1 + 3 * at
+            share_secret, mask_secret, rounding = drawn[start : start + 3]
+            vector = self.encoded(at, rounding)
+            self.clients[name] = Client(
+                self.session, name, share_secret, mask_secret, b"", b"", vector, own.get(name, b"")
             )
-        self.roster: secagg.Keys = {}
-        self.sealed: dict[int, dict[int, bytes]] = {}
+        self.roster: Roster = {}
+        self.sealed: dict[int, dict[int, Sealed]] = {}
         self.total: list[int] = []
 
     def encoded(self, at: int, seed: bytes) -> list[int]:
         update = make_updates(len(self.case.ids), self.case.size)[at]
         encoding = self.case.encoding
+        counted = encoding.overflow == "clip"
+        weighted = self.case.weights is not None
+        needed = reference_encoding.ring_bits(
+            len(self.case.ids),
+            self.case.size,
+            bits=encoding.bits,
+            clip=encoding.clip,
+            max_weight=encoding.max_weight if weighted else None,
+            counted=counted,
+        )
+        assert (encoding.modulus_bits or needed) == self.session.modulus_bits
         return reference_encoding.encode(
             [float(value) for leaf in ("a", "b") for value in update[leaf]],
             bits=encoding.bits,
@@ -133,13 +219,13 @@ class Mirror:
             modulus_bits=self.session.modulus_bits,
             weight=None if self.case.weights is None else self.case.weights[at],
             seed=seed if encoding.rounding == "stochastic" else None,
-            count_clipped=encoding.overflow == "clip",
+            count_clipped=counted,
         )
 
     def exchange(self, absent: tuple[int, ...], expected: dict[int, list[bytes]]) -> None:
         """Native answers equal the expected ones; the stage is closed."""
         present = [name for name in self.parties.mail if name not in absent]
-        assert sorted(expected) == present
+        assert sorted(expected) == sorted(present)
         for name in present:
             answers = self.parties.answer(name)
             assert answers == expected[name]
@@ -147,21 +233,19 @@ class Mirror:
                 self.parties.server.receive(name, message)
         self.parties.mail = self.parties.server.advance()
 
+    def expect(self, mail: dict[int, bytes]) -> None:
+        """The server has this to say, to these."""
+        assert self.parties.mail == {name: [message] for name, message in sorted(mail.items())}
+
     def advertise_keys(self) -> None:
         present = [name for name in self.case.ids if name not in self.case.without_keys]
         self.exchange(
             self.case.without_keys,
             {name: [self.clients[name].advertise_keys()] for name in present},
         )
-        self.roster = {
-            name: (
-                secagg.public(self.clients[name].share_secret),
-                secagg.public(self.clients[name].mask_secret),
-            )
-            for name in present
-        }
-        roster = secagg.roster_message(self.session, self.roster)
-        assert self.parties.mail == {name: [roster] for name in present}
+        self.roster = {name: self.clients[name].keys() for name in sorted(present)}
+        roster = reference_server.roster_message(self.session, self.roster)
+        self.expect(dict.fromkeys(present, roster))
 
     def share_keys(self) -> None:
         present = [name for name in self.roster if name not in self.case.without_shares]
@@ -175,57 +259,96 @@ class Mirror:
             message = client.share_keys(self.roster)
             assert native[name] == [message]
             self.parties.server.receive(name, message)
-            body = wire.msgspec.msgpack.decode(body_of(message))
-            self.sealed[name] = dict(body[1])
+            entries = unmsgpack(body_of(message).tobytes())[2]
+            self.sealed[name] = {peer: tuple(rest) for peer, *rest in entries}
         self.parties.mail = self.parties.server.advance()
+        gone = list(self.case.without_shares)
         for name in present:
-            delivery = secagg.delivery_message(self.session, self.delivered(name))
-            assert self.parties.mail[name] == [delivery]
+            self.clients[name].receive_shares(gone, self.delivered(name))
+        self.expect(
+            {
+                name: reference_server.delivery_message(self.session, gone, self.delivered(name))
+                for name in present
+            }
+        )
 
-    def delivered(self, name: int) -> dict[int, bytes]:
-        return {u: sealed[name] for u, sealed in self.sealed.items() if u != name}
+    def delivered(self, name: int) -> dict[int, Sealed]:
+        return {u: sealed[name] for u, sealed in self.sealed.items() if name in sealed}
+
+    @property
+    def alive(self) -> list[int]:
+        return [name for name in self.sealed if name not in self.case.without_input]
 
     def mask_input(self) -> None:
-        present = [name for name in self.sealed if name not in self.case.without_input]
-        answers = {
-            name: self.clients[name].masked_input(self.delivered(name)) for name in self.sealed
+        answers = {name: self.clients[name].masked_input() for name in self.sealed}
+        self.exchange(self.case.without_input, {name: answers[name] for name in self.alive})
+        dead = list(self.case.without_input)
+        self.expect(
+            dict.fromkeys(self.alive, reference_server.survivors_message(self.session, dead))
+        )
+
+    def confirm(self) -> None:
+        dead, absent = list(self.case.without_input), self.case.without_confirmation
+        present = [name for name in self.alive if name not in absent]
+        confirmed = {name: self.clients[name].confirmation(dead) for name in present}
+        self.exchange(absent, {name: [message] for name, message in confirmed.items()})
+        signatures = {
+            name: unmsgpack(body_of(message).tobytes())[0] for name, message in confirmed.items()
         }
-        self.exchange(self.case.without_input, {name: answers[name] for name in present})
-        request = secagg.request_message(self.session, list(self.case.without_input))
-        assert self.parties.mail == {name: [request] for name in present}
+        message = reference_server.confirmations_message(self.session, signatures)
+        self.expect(dict.fromkeys(present, message))
 
     def unmask(self) -> None:
-        alive = [name for name in self.sealed if name not in self.case.without_input]
-        dead = list(self.case.without_input)
-        present = [name for name in alive if name not in self.case.without_answer]
+        dead, absent = list(self.case.without_input), self.case.without_answer
+        absent += self.case.without_confirmation
+        present = [name for name in self.alive if name not in absent]
         answers = {name: self.clients[name].unmask_shares(dead) for name in present}
-        self.exchange(self.case.without_answer, {name: [answers[name]] for name in present})
+        self.exchange(absent, {name: [answers[name]] for name in present})
         self.check_shares(answers, dead)
-        self.total = secagg.unmasked_sum(
-            {name: self.clients[name].masked for name in alive},
+        self.check_transcripts(present, dead)
+        self.total = reference_server.unmasked_sum(
+            {name: self.clients[name].masked for name in self.alive},
             {name: self.clients[name].mask_secret for name in dead},
-            {name: self.clients[name].self_secret for name in alive},
+            {name: self.clients[name].self_secret for name in self.alive},
             self.roster,
+            self.session.graph(self.roster),
             self.session.context(self.roster),
             self.session.modulus_bits,
         )
 
-    def check_shares(self, answers: dict[int, bytes], dead: list[int]) -> None:
+    def check_shares(self, answers: dict[int, bytes], dead: Sequence[int]) -> None:
         """Any t answers give each secret back."""
-        places = sorted(self.roster)
+        graph = self.session.graph(self.roster)
         bodies = {name: read(UnmaskShares, body_of(data)) for name, data in answers.items()}
-        chosen = list(bodies)[-self.session.threshold :]
         for owner in self.sealed:
-            lists = {
-                name: bodies[name].dead if owner in dead else bodies[name].alive for name in chosen
-            }
-            shares = {
-                1 + places.index(name): {held.owner: held.share for held in lists[name]}[owner]
-                for name in chosen
-            }
+            chosen = [name for name in graph.holders(owner) if name in bodies]
+            shares = {}
+            for name in chosen[-self.session.threshold :]:
+                held = bodies[name].dead if owner in dead else bodies[name].alive
+                (share,) = [entry.share for entry in held if entry.owner == owner]
+                shares[graph.x(owner, name)] = share
             client = self.clients[owner]
             secret = client.mask_secret if owner in dead else client.self_secret
             assert shamir.combine(shares) == secret
+
+    def check_transcripts(self, present: Sequence[int], dead: list[int]) -> None:
+        result = self.parties.server.result()
+        for name in present:
+            expected = self.clients[name].transcript(dead)
+            assert self.parties.clients[name].transcript == result.transcript == expected
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_identities_are_drawn_where_none_are_given(
+    without: bool, known_entropy: list[bytes]
+) -> None:
+    """The order in which a session draws is what the vectors and the cases above stand on."""
+    parties = Parties(4, adversary="semi_honest" if without else "malicious")
+    assert len(identities(parties)) == (0 if without else 4)
+    parties.until(Stage.MASKED_INPUT)
+    sizes = [] if without else [32] * 4
+    sizes += [16] + [32, 32, 24] * 4 + [32, 24] * 4
+    assert [len(data) for data in known_entropy] == sizes
 
 
 def test_server_id() -> None:

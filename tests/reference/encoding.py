@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from reference import prg
 
@@ -36,6 +37,20 @@ def encode(
     if count_clipped:
         encoded.append(sum(abs(value) > clip for value in values))
     return [number % 2**modulus_bits for number in encoded]
+
+
+def ring_bits(
+    clients: int, size: int, *, bits: int, clip: float, max_weight: float | None, counted: bool
+) -> int:
+    """The least width for which no sum of honest vectors wraps; max_weight None without weights."""
+    most_units = 2**bits if max_weight is None else round(Fraction(max_weight) * 2**bits)
+    # Values are multiplied in double precision, which may end above the exact product.
+    largest = max(math.ceil(Fraction(clip) * most_units), math.ceil(clip * float(most_units)))
+    if max_weight is not None:
+        largest = max(largest, most_units)
+    if counted:
+        largest = max(largest, size)
+    return max(8, (2 * clients * largest).bit_length())
 
 
 def centred(element: int, modulus_bits: int) -> int:

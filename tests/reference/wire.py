@@ -13,7 +13,12 @@ SERVER = 2**32 - 1
     MASKED_INPUT,
     UNMASK_REQUEST,
     UNMASK_SHARES,
-) = range(1, 8)
+    SURVIVORS,
+    CONFIRMATION,
+    CONFIRMATIONS,
+) = range(1, 11)
+SESSION = 0
+HEADER_SIZE = 44
 
 Value = None | bool | int | float | str | bytes | list["Value"]
 
@@ -81,3 +86,48 @@ def vector(elements: list[int], bits: int, index: int) -> bytes:
     """The body of one chunk of a vector."""
     head = bytes([bits]) + len(elements).to_bytes(8, "little") + index.to_bytes(4, "little")
     return head + pack(elements, bits)
+
+
+def unmsgpack(data: bytes) -> Value:
+    """The value that `msgpack` encoded; for reading one's own messages, hence without checks."""
+    value, rest = _first(data)
+    assert not rest
+    return value
+
+
+def body(message: bytes) -> bytes:
+    """What follows the header of a message."""
+    return message[HEADER_SIZE:]
+
+
+def _first(data: bytes) -> tuple[Value, bytes]:
+    tag, rest = data[0], data[1:]
+    if tag < 0x80:
+        return tag, rest
+    if tag in (0xC0, 0xC2, 0xC3):
+        return {0xC0: None, 0xC2: False, 0xC3: True}[tag], rest
+    if tag == 0xCB:
+        return struct.unpack(">d", rest[:8])[0], rest[8:]
+    if 0xCC <= tag <= 0xCF:
+        width = 1 << tag - 0xCC
+        return int.from_bytes(rest[:width], "big"), rest[width:]
+    if 0x90 <= tag < 0xA0 or tag in (0xDC, 0xDD):
+        return _items(tag, rest)
+    if 0xA0 <= tag < 0xC0:
+        size, width = tag - 0xA0, 0
+    else:
+        width = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}[tag]
+        size = int.from_bytes(rest[:width], "big")
+    raw = rest[width : width + size]
+    return raw.decode() if 0xA0 <= tag < 0xC0 or tag >= 0xD9 else raw, rest[width + size :]
+
+
+def _items(tag: int, rest: bytes) -> tuple[list[Value], bytes]:
+    width = {0xDC: 2, 0xDD: 4}.get(tag, 0)
+    count = int.from_bytes(rest[:width], "big") if width else tag - 0x90
+    rest = rest[width:]
+    items: list[Value] = []
+    for _ in range(count):
+        item, rest = _first(rest)
+        items.append(item)
+    return items, rest
