@@ -8,6 +8,7 @@ Source: Shamir, "How to share a secret" (CACM 1979).
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = ["SECRET_BYTES", "SHARE_BYTES", "combine", "is_share", "split"]
 SECRET_BYTES = 32
 SHARE_BYTES = 40
 _PRIME = (1 << 61) - 1
+_ELEMENTS = struct.Struct("<5Q")
 
 
 def split(secrets: Sequence[Secret], threshold: int, xs: Sequence[int]) -> NDArray[np.uint8]:
@@ -79,4 +81,4 @@ def is_share(data: bytes) -> bool:
     """Returns whether `data` has the form of a share: five canonical field elements."""
     if len(data) != SHARE_BYTES:
         return False
-    return all(int.from_bytes(data[i : i + 8], "little") < _PRIME for i in range(0, SHARE_BYTES, 8))
+    return all(element < _PRIME for element in _ELEMENTS.unpack(data))

@@ -92,6 +92,10 @@ def check_shape(wishes: Wishes, num_clients: int, offered: Shape) -> None:
         ThresholdError: Something is lower than these wishes lead to.
     """
     mine = shape(wishes, num_clients)
+    if offered.neighbors == num_clients - 1 > mine.neighbors:
+        # Nothing is left to chance there, so it is judged by its own rule.
+        least = _least_threshold(wishes, num_clients)
+        mine = Shape(num_clients - 1, least, least)
     for name, least, value in zip(mine._fields, mine, offered, strict=True):
         if value < least:
             raise ThresholdError(

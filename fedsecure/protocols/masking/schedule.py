@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "KEY_BYTES",
     "commitment",
-    "context",
     "draw_graph",
     "key_statement",
     "key_tag",
@@ -41,31 +40,29 @@ __all__ = [
 ]
 
 KEY_BYTES = 32
+_ID = struct.Struct("<I")
 
 
-def draw_graph(session: Session, members: Sequence[Member]) -> Graph:
-    """Returns who shares with whom: nobody's choice, since it follows from what all advertised.
+def draw_graph(session: Session, members: Sequence[Member]) -> tuple[Graph, bytes]:
+    """Returns who shares with whom, and the context: what everybody must have in common.
+
+    The graph is nobody's choice, since it follows from what all have advertised.
+
+    Returns:
+        The graph, and 32 bytes that stand for session, configuration, model, roster and graph.
 
     Raises:
         LocalProtocolError: Too few members for the session's number of neighbors.
     """
     ids = tuple(member.client_id for member in members)
+    head, roster = _head(session), _roster(members)
+    graph: Graph
     if session.neighbors == len(session.client_ids) - 1:
-        return CompleteGraph(ids)
-    seed = keys.digest(b"graph-seed", _head(session), _roster(members))
-    return HararyGraph(ids, session.neighbors, seed)
-
-
-def context(session: Session, members: Sequence[Member], graph: Graph) -> bytes:
-    """Returns the 32 bytes that stand for everything the parties must have in common."""
-    return keys.digest(
-        b"ctx",
-        _head(session),
-        session.digest,
-        session.model_digest,
-        _roster(members),
-        graph.digest,
-    )
+        graph = CompleteGraph(ids)
+    else:
+        graph = HararyGraph(ids, session.neighbors, keys.digest(b"graph-seed", head, roster))
+    ctx = keys.digest(b"ctx", head, session.digest, session.model_digest, roster, graph.digest)
+    return graph, ctx
 
 
 def transcript(ctx: bytes, sharers: Sequence[int], survivors: Sequence[int]) -> bytes:
@@ -140,13 +137,10 @@ def _head(session: Session) -> bytes:
 
 
 def _roster(members: Iterable[Member]) -> bytes:
-    return keys.digest(
-        b"roster",
-        *(
-            struct.pack("<I", member.client_id) + member.share_key + member.mask_key
-            for member in members
-        ),
-    )
+    entries = [
+        _ID.pack(member.client_id) + member.share_key + member.mask_key for member in members
+    ]
+    return keys.digest(b"roster", b"".join(entries))
 
 
 def _ids(ids: Sequence[int]) -> bytes:

@@ -222,8 +222,7 @@ class MaskingServer(Party):
             self._public_keys |= {member.share_key, member.mask_key}
         if self._stage is not Stage.ADVERTISE_KEYS:
             members = tuple(self._members[name] for name in sorted(self._members))
-            self._graph = schedule.draw_graph(self._session, members)
-            self._ctx = schedule.context(self._session, members, self._graph)
+            self._graph, self._ctx = schedule.draw_graph(self._session, members)
         self._shares = {entry.client_id: entry.body for entry in state.shares}
         self._sharers, self._alive = state.sharers, state.alive
         if self._alive:
@@ -335,8 +334,7 @@ class MaskingServer(Party):
 
     def _send_roster(self, answered: Sequence[int]) -> dict[int, list[bytes]]:
         members = tuple(self._members[client_id] for client_id in answered)
-        self._graph = schedule.draw_graph(self._session, members)
-        self._ctx = schedule.context(self._session, members, self._graph)
+        self._graph, self._ctx = schedule.draw_graph(self._session, members)
         return self._to_all(answered, Kind.ROSTER, Roster(members))
 
     def _deliver_shares(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
