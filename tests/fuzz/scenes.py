@@ -164,7 +164,8 @@ class Scene:
     @cached_property
     def ctx(self) -> bytes:
         """The context of the session."""
-        return schedule.draw_graph(self.session, self.roster)[1]
+        graph = schedule.draw_graph(self.session, self.roster)
+        return schedule.context(self.session, self.roster, graph)
 
     def _new_client(self, name: int) -> MaskingClient:
         return self.protocol.client(self.session, name, update(name))
