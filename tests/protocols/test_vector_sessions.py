@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,13 @@ import pytest
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
 from fedsecure.primitives import keys
 from fedsecure.protocols.masking import MaskingServer
+from fedsecure.protocols.masking.messages import Kind, size_limits
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.session import Session
-from vectors.recording import NAMES, Recording, load
+from reference.wire import unmsgpack
+from vectors.recording import NAMES, Recording, load, unhex
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "wire-format.md"
 REFUSED = ["refused_malicious", "refused_regular"]
 
 
@@ -81,6 +86,72 @@ def check_result(recording: Recording, server: MaskingServer) -> None:
     leaves = [mean[path] for path in sorted(mean)] if isinstance(mean, dict) else [mean]
     flat = np.concatenate([np.ravel(leaf) for leaf in leaves])
     np.testing.assert_allclose(flat, expected["mean"], rtol=2**-22)
+
+
+# --- what docs/wire-format.md says ----------------------------------------------------------------
+
+
+def test_kinds_are_those_of_the_document() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+)", DOCUMENT.read_text("ascii"), re.MULTILINE)
+    assert rows[0] == ("0", "SESSION")
+    assert rows[1:] == [(str(kind.value), kind.name) for kind in Kind]
+
+
+def test_limits_are_those_of_the_document(recording: Recording) -> None:
+    session = recording.session
+    count = len(session.client_ids)
+    each = {2: 140, 3: 180, 4: 185, 6: 5, 7: 48, 8: 5, 10: 72}
+    limits = {kind: 256 + count * entry for kind, entry in each.items()} | {1: 256, 9: 256}
+    elements = min(session.chunk, session.layout.length)
+    limits[5] = 13 + -(-elements * session.layout.modulus_bits // 8)
+    assert size_limits(session, Kind) == limits
+
+
+def test_sizes_are_those_of_the_document(recording: Recording) -> None:
+    messages = [
+        message
+        for stage in recording.data["stages"]
+        for message in [
+            *unhex(each["message"] for each in stage["from_server"]),
+            *unhex(message for each in stage["from_clients"] for message in each["messages"]),
+        ]
+    ]
+    signed = bool(recording.session.verify_keys)
+    kinds = {message[5] for message in messages}
+    assert kinds == ({1, 2, 3, 4, 5, 7, 8, 9, 10} if signed else {1, 2, 3, 4, 5, 6, 7})
+    for message in messages:
+        assert len(message) == 44 + documented_size(message, signed=signed)
+
+
+def documented_size(message: bytes, *, signed: bool) -> int:
+    """The size of a body by the table of section 4."""
+    kind, body = message[5], message[44:]
+    if kind == 5:
+        return 13 + -(-int.from_bytes(body[1:9], "little") * body[0] // 8)
+    fields = unmsgpack(body)
+    mark = 66 if signed else 2
+
+    def ids(names: list[int]) -> int:
+        return sum(1 if n < 2**7 else 2 if n < 2**8 else 3 if n < 2**16 else 5 for n in names)
+
+    def listed(entries: list[Any], each: int) -> int:
+        """An array of arrays by id, with its head."""
+        return 1 + each * len(entries) + ids([entry[0] for entry in entries])
+
+    def plain(names: list[int]) -> int:
+        return 1 + ids(names)
+
+    return {
+        1: lambda: 69 + mark,
+        2: lambda: 1 + listed(fields[0], 69 + mark),
+        3: lambda: 35 + (34 if signed else 2) + listed(fields[2], 175) + mark,
+        4: lambda: 1 + plain(fields[0]) + listed(fields[1], 175),
+        6: lambda: 1 + plain(fields[0]),
+        7: lambda: 1 + listed(fields[0], 43) + listed(fields[1], 43),
+        8: lambda: 1 + plain(fields[0]),
+        9: lambda: 67,
+        10: lambda: 1 + listed(fields[0], 67),
+    }[kind]()
 
 
 # --- what must be refused -----------------------------------------------------------------------
