@@ -123,7 +123,7 @@ def _delivery(play: Play, u: int) -> Iterator[Fault]:
     yield from faults.of_bytes(good, 32, 1, 0, 3, name="seed tag")
     gone, sealed = good.body
     others = [v for v in play.sealed if v != u]
-    many = sorted([*gone, *others])[: len(play.roster) - session.survivors + 1]
+    many, few = _too_many(play, u, list(play.roster), [v for v in gone if v in _near(play, u)])
     first, second = sealed[0], sealed[1]
     yield Fault("gone out of order", good.saying([[others[1], others[0]], sealed]))
     yield Fault("gone with a client twice", good.saying([[others[0], others[0]], sealed]))
@@ -133,6 +133,7 @@ def _delivery(play: Play, u: int) -> Iterator[Fault]:
         ("gone, and yet here", [sorted([*gone, first[0]]), sealed]),
         ("neither gone nor here", [gone, sealed[1:]]),
         ("too many gone", [many, [entry for entry in sealed if entry[0] not in many]]),
+        ("too few holders left", [few, [entry for entry in sealed if entry[0] not in few]]),
         ("a ciphertext changed", [gone, [_with(first, 1, flipped(first[1])), *sealed[1:]]]),
         (
             "a ciphertext's end changed",
@@ -157,6 +158,31 @@ def _delivery(play: Play, u: int) -> Iterator[Fault]:
     for reason, entry in _from_cheater(play, first[0], u):
         body = [gone, [[first[0], *entry], *sealed[1:]]]
         yield Fault(f"a neighbor sealed {reason}", good.saying(body), ends=True)
+
+
+def _near(play: Play, u: int) -> list[int]:
+    return play.session.graph(play.roster).neighbors(u)
+
+
+def _too_many(
+    play: Play, u: int, present: list[int], missing: list[int]
+) -> tuple[list[int], list[int]]:
+    """Whom to remove so that too few are left in all, and so that too few holders are.
+
+    On a k-regular graph each set breaks the one rule only; `missing` are gone from both anyway.
+    """
+    session, near = play.session, _near(play, u)
+    far = [v for v in present if v not in (*near, u)]
+    enough = len(present) - session.survivors + 1
+    many = sorted([*missing, *far, *(v for v in near if v not in missing)][:enough])
+    rest = [v for v in near if v in present and v not in missing]
+    # On the complete graph a client is one of its own holders.
+    holders = len(rest) + (not far)
+    few = sorted([*missing, *rest[: holders - session.threshold + 1]])
+    if far:
+        assert sum(v not in many for v in near) >= session.threshold
+        assert len(present) - len(few) >= session.survivors
+    return many, few
 
 
 def _with(entry: list[Any], at: int, value: Any) -> list[Any]:
@@ -202,20 +228,15 @@ def _survivors(play: Play, u: int, stage: str) -> Iterator[Fault]:
     others = [v for v in play.sealed if v != u]
     pair = Good(session, good.saying([others[:2]]))
     yield from faults.of_list(pair, 0, "the dead")
-    survivors = session.survivors
-    many = others[: len(play.sealed) - survivors + 1]
-    near = sorted(play.client(u).held)
+    many, few = _too_many(play, u, list(play.sealed), [])
     cases = [
         ("this client dead", sorted([*play.dead, u])),
         ("a stranger dead", [5]),
         ("too many dead", many),
+        ("too few holders alive", few),
         ("everybody dead", sorted(play.sealed)),
     ]
     cases += [("one dead who never shared", [v]) for v in play.gone]
-    if not session.malicious:
-        few = near[: len(near) - session.threshold + 1]
-        assert len(play.sealed) - len(few) >= survivors
-        cases.append(("too few neighbors alive", few))
     for reason, dead in cases:
         yield Fault(reason, good.saying([dead]), ends=True)
 
