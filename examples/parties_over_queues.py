@@ -1,8 +1,9 @@
 """Separate parties with a transport of your own; run: python examples/parties_over_queues.py.
 
 Every client is a thread here that shares nothing with the others but two queues of bytes, as a
-process on another machine would share two sockets. The fourth client never answers the second
-message: the server stops waiting for it after a while and the sum is the others'.
+process on another machine would share two sockets. Each has an identity of its own and the verify
+keys of the others, which they told each other beforehand. The fourth client never answers the
+second message: the server stops waiting for it after a while and the sum is the others'.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 
 import fedsecure as fs
 
-PROTOCOL = fs.PairwiseMasking()  # every party has its own copy of the policy
+IDENTITIES = {i: fs.Identity.generate() for i in (1, 2, 3, 4)}  # each at home with its owner
+VERIFY_KEYS = {i: identity.verify_key for i, identity in IDENTITIES.items()}  # known to all
 TO_SERVER: queue.Queue[tuple[int, bytes]] = queue.Queue()
 TO_CLIENT: dict[int, queue.Queue[bytes | None]] = {i: queue.Queue() for i in (1, 2, 3, 4)}
 PATIENCE = 3.0  # seconds the server waits in each stage
@@ -24,7 +26,8 @@ def client_process(client_id: int, session_bytes: bytes, vanishes: bool) -> None
     """One organisation: makes its party from the public session, then answers until it is done."""
     session = fs.Session.from_bytes(session_bytes)
     update = {"w": np.full(4, float(client_id), np.float32)}
-    client = PROTOCOL.client(session, client_id, update, weight=10.0 * client_id)
+    policy = fs.PairwiseMasking(identities={**VERIFY_KEYS, client_id: IDENTITIES[client_id]})
+    client = policy.client(session, client_id, update, weight=10.0 * client_id)
     for message in client.start():
         TO_SERVER.put((client_id, message))
     while not client.finished:
@@ -37,7 +40,7 @@ def client_process(client_id: int, session_bytes: bytes, vanishes: bool) -> None
 
 def server_process(session: fs.Session) -> fs.Aggregate:
     """Collects each stage until everybody has answered or patience is at an end."""
-    server = PROTOCOL.server(session)
+    server = fs.PairwiseMasking(identities=VERIFY_KEYS).server(session)
     while not server.finished:
         while server.waiting_for:
             try:
@@ -58,7 +61,7 @@ def server_process(session: fs.Session) -> fs.Aggregate:
 
 def main() -> None:
     """Runs four clients and a server, and prints what the server learnt."""
-    session = PROTOCOL.session(
+    session = fs.PairwiseMasking(identities=VERIFY_KEYS).session(
         client_ids=TO_CLIENT,
         spec=fs.TreeSpec.of({"w": np.zeros(4, np.float32)}),
         encoding=fs.FixedPoint(max_weight=100.0),

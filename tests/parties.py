@@ -161,8 +161,8 @@ class Parties:
 
 def encoded(client: MaskingClient) -> np.ndarray:
     """A client's input as ring elements: what its masks will be added to."""
-    assert client._contribution is not None
-    return client._contribution.encode(0, client._session.layout.length)
+    assert client._input._contribution is not None
+    return client._input._contribution.encode(0, client._session.layout.length)
 
 
 def modular_sum(vectors: Sequence[np.ndarray], bits: int) -> np.ndarray:

@@ -164,8 +164,7 @@ class Scene:
     @cached_property
     def ctx(self) -> bytes:
         """The context of the session."""
-        graph = schedule.draw_graph(self.session, self.roster)
-        return schedule.context(self.session, self.roster, graph)
+        return schedule.draw_graph(self.session, self.roster)[1]
 
     def _new_client(self, name: int) -> MaskingClient:
         return self.protocol.client(self.session, name, update(name))

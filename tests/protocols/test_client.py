@@ -29,7 +29,7 @@ def test_an_update_may_come_late_but_only_once() -> None:
     late.set_update(updates[2])
     with pytest.raises(LocalProtocolError, match="second one under the same masks"):
         late.set_update(updates[2])
-    parties.inputs[2] = late._contribution.encode(0, 50)
+    parties.inputs[2] = late._input._contribution.encode(0, 50)
     parties.finish()
     assert parties.server.result().contributors == (0, 1, 2, 3)
     with pytest.raises(LocalProtocolError, match="second one under the same masks"):
@@ -67,7 +67,7 @@ def test_a_bad_update_is_refused_and_a_good_one_still_welcome(update: object, re
         parties.protocol.client(parties.session, 0, update)
     client.set_update(make_updates(1)[0])
     parties.clients[0] = client
-    parties.inputs[0] = client._contribution.encode(0, 50)
+    parties.inputs[0] = client._input._contribution.encode(0, 50)
     parties.finish()
 
 
@@ -86,7 +86,7 @@ def test_weights_belong_to_weighted_sessions() -> None:
 def test_the_masked_input_is_made_once() -> None:
     """Made again after the arrays changed, it would carry the difference in the clear."""
     parties = Parties(4, size=40, chunk=16).until(Stage.MASKED_INPUT)
-    client, updates = parties.clients[0], parties.clients[0]._contribution
+    client, updates = parties.clients[0], parties.clients[0]._input._contribution
     assert updates is not None
     upload = client.receive(parties.mail[0][0])
     assert iter(upload) is upload
@@ -175,10 +175,10 @@ def test_keys_are_wiped_once_the_masked_input_is_made() -> None:
     parties = Parties(4, size=40, chunk=16).until(Stage.MASKED_INPUT)
     client = parties.clients[0]
     upload = client.receive(parties.mail[0][0])
-    keyring, masks = client._keyring, client._masks
+    keyring, masks = client._keyring, client._input._masks
     assert keyring is not None
     assert masks is not None
-    used = (masks._seeds, keyring._pair_seeds, keyring._self_seed, client._rounding)
+    used = (masks._seeds, keyring._pair_seeds, keyring._self_seed, client._input._rounding)
     assert keyring._inward.wiped
     assert not any(secret.wiped for secret in used)
     list(upload)
@@ -285,4 +285,4 @@ def test_reprs_of_the_parts() -> None:
     upload = client.receive(parties.mail[0][0])
     next(upload)
     assert repr(upload) == "Upload(1 of 3 messages made)"
-    assert repr(client._masks) == "MaskSet(4 masks, seeds hidden)"
+    assert repr(client._input._masks) == "MaskSet(4 masks, seeds hidden)"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedsecure import wire
 from fedsecure.errors import LocalProtocolError, RemoteProtocolError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
-from fedsecure.primitives.masks import SEED_BYTES
 from fedsecure.protocols.masking import levels, saved, schedule
 from fedsecure.protocols.masking.keyring import KeyRing, KeyRingSecrets
+from fedsecure.protocols.masking.masked_input import MaskedInput
 from fedsecure.protocols.masking.membership import Membership
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
@@ -31,16 +31,12 @@ from fedsecure.protocols.masking.messages import (
 from fedsecure.protocols.masking.party import Party, restated
 from fedsecure.protocols.masking.states import Act, Role, Stage
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import Upload, contribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from numpy.typing import NDArray
-
-    from fedsecure.encoding import Contribution
     from fedsecure.primitives.identity import Identity
-    from fedsecure.primitives.masks import MaskSet
+    from fedsecure.protocols.vectors import Upload
     from fedsecure.pytree import PyTree
 
 __all__ = ["MaskingClient"]
@@ -102,13 +98,8 @@ class MaskingClient(Party):
         self._limits = size_limits(session, _TAKEN)
         self._keyring: KeyRing | None = None
         self._membership: Membership | None = None
-        self._masks: MaskSet | None = None
-        self._contribution: Contribution | None = None
-        self._rounding: Secret | None = None
-        self._fingerprint = b""
-        self._upload: Upload | None = None
-        self._made = 0
-        self._given = False
+        self._roster = memoryview(b"")  # as it came: the message is shorter than what it says
+        self._input = MaskedInput(session)
 
     @classmethod
     def from_bytes(cls, data: bytes, identity: Identity | None = None) -> MaskingClient:
@@ -141,25 +132,21 @@ class MaskingClient(Party):
         is restored from older bytes could answer a stage a second time (see SECURITY.md).
         """
         membership = self._membership
-        # An update that is still needed is known again by its fingerprint.
-        needed = self._contribution is not None and not self.finished and not self._uploaded
-        fingerprint = self._fingerprint
-        if self._contribution is not None:
-            fingerprint = self._contribution.fingerprint() if needed else b""
+        given, fingerprint, rounding, made = self._input.save(over=self.finished)
         state = saved.ClientState(
             session=self._session.to_bytes(),
             client_id=self._id,
             stage=self._stage,
             share_secret=_kept(self._share_secret),
             mask_secret=_kept(self._mask_secret),
-            members=() if membership is None else tuple(membership.members.values()),
+            roster=bytes(self._roster),
             keyring=() if self._keyring is None else self._keyring.save(),
             sharers=() if membership is None else tuple(sorted(membership.sharers)),
             alive=() if membership is None else tuple(sorted(membership.alive)),
-            given=self._given and not needed,
+            given=given,
             fingerprint=fingerprint,
-            rounding=b"" if self._rounding is None else _kept(self._rounding),
-            made=self._messages_made(),
+            rounding=rounding,
+            made=made,
         )
         return saved.store(state)
 
@@ -200,22 +187,10 @@ class MaskingClient(Party):
             EncodingError: The update or the weight cannot be encoded; another may be given.
             LocalProtocolError: An update was given before, or it is too late for one.
         """
-        if self._given:
-            raise LocalProtocolError(
-                "this client has its update: a second one under the same masks would reveal their "
-                "difference; make a new session"
-            )
         early = (Stage.ADVERTISE_KEYS, Stage.SHARE_KEYS, Stage.MASKED_INPUT)
-        if self._stage not in early and not self._uploading:
+        if self._stage not in early and not self._uploading and not self._input.ready:
             raise LocalProtocolError(f"too late for an update: this client is in {self._stage}")
-        seed = self._rounding or entropy.draw(SEED_BYTES)
-        contribution = contribute(self._session, update, weight, seed)
-        if self._fingerprint and contribution.fingerprint() != self._fingerprint:
-            raise LocalProtocolError(
-                "this client had another update, or weight, before it was restored: under the same "
-                "masks the two would reveal their difference; give the same one"
-            )
-        self._contribution, self._rounding, self._given = contribution, seed, True
+        self._input.set_update(update, weight)
 
     def receive(self, data: bytes) -> Iterable[bytes]:
         """Takes one message of the server and returns the messages that answer it.
@@ -256,11 +231,7 @@ class MaskingClient(Party):
         """
         if not self._uploading:
             return ()
-        if self._upload is None:
-            if self._contribution is None:
-                raise LocalProtocolError("give this client its update again, with set_update")
-            self._upload = self._make_upload(self._contribution)
-        return self._upload
+        return self._input.upload or self._begin_upload()
 
     def __repr__(self) -> str:
         return f"<MaskingClient {self._id} in stage {self._stage}>"
@@ -271,11 +242,16 @@ class MaskingClient(Party):
         self._stage = Stage(state.stage)
         self._share_secret = Secret(state.share_secret)
         self._mask_secret = Secret(state.mask_secret)
-        self._given, self._fingerprint, self._made = state.given, state.fingerprint, state.made
-        if state.rounding:
-            self._rounding = Secret(state.rounding)
-        if state.members:
-            membership = Membership(session, self._id, state.members)
+        self._input = MaskedInput(
+            session,
+            given=state.given,
+            fingerprint=state.fingerprint,
+            rounding=state.rounding,
+            made=state.made,
+        )
+        if state.roster:
+            self._roster = memoryview(state.roster)
+            membership = Membership(session, self._id, read(Roster, self._roster).members)
             membership.recall(state.sharers, state.alive)
             self._membership = membership
             secrets = KeyRingSecrets(*state.keyring)
@@ -285,14 +261,7 @@ class MaskingClient(Party):
     def _uploading(self) -> bool:
         """Whether some of the masked input is still to be made."""
         begun = self._stage in (Stage.CONSISTENCY_CHECK, Stage.UNMASKING)
-        return begun and not self._uploaded
-
-    @property
-    def _uploaded(self) -> bool:
-        return self._messages_made() == self._session.num_chunks
-
-    def _messages_made(self) -> int:
-        return self._made if self._upload is None else self._upload.made
+        return begun and not self._input.complete
 
     def _public_keys(self) -> tuple[bytes, bytes]:
         return PrivateKey(self._share_secret).public, PrivateKey(self._mask_secret).public
@@ -300,12 +269,12 @@ class MaskingClient(Party):
     def _prepare(self, kind: Kind, body: memoryview) -> Callable[[], Iterable[bytes]]:
         """Reads the body and checks this side's readiness; what is returned may end the session."""
         if kind is Kind.ROSTER:
-            return partial(self._share_keys, read(Roster, body))
+            return partial(self._share_keys, read(Roster, body), body)
         if kind is Kind.SHARE_DELIVERY:
             delivery = read(ShareDelivery, body)
-            if self._contribution is None:
+            if not self._input.ready:
                 raise LocalProtocolError("give this client its update first, with set_update")
-            return partial(self._mask_input, delivery, self._contribution)
+            return partial(self._mask_input, delivery)
         if kind is Kind.CONFIRMATIONS:
             return partial(self._unmask_confirmed, read(Confirmations, body))
         request = read(Survivors if kind is Kind.SURVIVORS else UnmaskRequest, body)
@@ -315,16 +284,17 @@ class MaskingClient(Party):
             return partial(self._confirm, request)
         return partial(self._unmask_requested, request)
 
-    def _share_keys(self, roster: Roster) -> list[bytes]:
+    def _share_keys(self, roster: Roster, body: memoryview) -> list[bytes]:
         membership = Membership(self._session, self._id, roster.members)
-        membership.check_own(*self._public_keys())
-        membership.check_signatures()
-        self._membership = membership
+        members = {member.client_id: member for member in roster.members}
+        membership.check_own(members.get(self._id), *self._public_keys())
+        membership.check_signatures(roster.members)
+        self._membership, self._roster = membership, body
         self._keyring = KeyRing.agree(
             client_id=self._id,
             ctx=membership.ctx,
             graph=membership.graph,
-            members=membership.members,
+            members=members,
             share_secret=self._share_secret,
             mask_secret=self._mask_secret,
         )
@@ -338,42 +308,24 @@ class MaskingClient(Party):
         statement = schedule.shares_statement(
             membership.ctx, self._id, wire.encode_control(unsigned)
         )
-        body = ShareKeys(commitment, own_tag, sealed, levels.sign(self._identity, statement))
-        return [write(self._session, Kind.SHARE_KEYS, self._id, body)]
+        signed = ShareKeys(commitment, own_tag, sealed, levels.sign(self._identity, statement))
+        return [write(self._session, Kind.SHARE_KEYS, self._id, signed)]
 
-    def _mask_input(self, delivery: ShareDelivery, contribution: Contribution) -> Upload:
+    def _mask_input(self, delivery: ShareDelivery) -> Upload:
         keyring, membership = self._ready()
         membership.set_gone(delivery.gone, [entry.peer for entry in delivery.sealed])
         keyring.accept(delivery.sealed)
-        self._upload = self._make_upload(contribution)
-        return self._upload
+        return self._begin_upload()
 
-    def _make_upload(self, contribution: Contribution) -> Upload:
+    def _begin_upload(self) -> Upload:
         keyring, membership = self._ready()
-        self._masks = keyring.masks(membership.sharers)
-        return Upload(
-            self._session,
-            contribution,
-            kind=Kind.MASKED_INPUT,
+        return self._input.begin(
+            keyring.masks(membership.sharers),
             sender=self._id,
-            mask=self._mask,
-            ended=self._close_upload,
+            check=self._check_process,
+            ended=keyring.forget_masks,
             failed=self._abort,
-            first=self._made,
         )
-
-    def _mask(self, vector: NDArray[Any], start: int) -> None:
-        self._check_process()
-        if self._masks is None:
-            raise LocalProtocolError(f"client {self._id} has no masks in stage {self._stage}")
-        self._masks.apply(vector, start)
-
-    def _close_upload(self) -> None:
-        if self._keyring is not None:
-            self._keyring.forget_masks()
-        for holder in (self._masks, self._contribution, self._rounding):
-            if holder is not None:
-                holder.wipe()
 
     def _confirm(self, request: UnmaskRequest) -> list[bytes]:
         _, membership = self._ready()
@@ -407,15 +359,7 @@ class MaskingClient(Party):
         self._wipe()
 
     def _wipe(self) -> None:
-        holders = (
-            self._share_secret,
-            self._mask_secret,
-            self._rounding,
-            self._keyring,
-            self._masks,
-            self._contribution,
-        )
-        for holder in holders:
+        for holder in (self._share_secret, self._mask_secret, self._keyring, self._input):
             if holder is not None:
                 holder.wipe()
 

@@ -26,7 +26,6 @@ class Membership:
     """The other clients, as one client was told of them.
 
     Attributes:
-        members: The roster by id.
         graph: Who shares with whom.
         ctx: The context of the session, 32 bytes.
         sharers: Who shared its secrets, this client among them.
@@ -47,8 +46,8 @@ class Membership:
         self._session = session
         self._id = client_id
         self._require_survivors(len(members), "roster")
-        self.members = {member.client_id: member for member in members}
-        strangers = self.members.keys() - session.client_ids
+        self._rostered = frozenset(member.client_id for member in members)
+        strangers = self._rostered.difference(session.client_ids)
         if strangers:
             raise RemoteProtocolError(f"roster names client {min(strangers)}, who was not invited")
         distinct = {key for member in members for key in (member.share_key, member.mask_key)}
@@ -64,22 +63,21 @@ class Membership:
         self.dead: frozenset[int] = frozenset()
         self.transcript: bytes | None = None
 
-    def check_own(self, share_key: bytes, mask_key: bytes) -> None:
+    def check_own(self, own: Member | None, share_key: bytes, mask_key: bytes) -> None:
         """Raises `CheaterDetected` unless the roster holds this client's keys as it sent them."""
-        own = self.members.get(self._id)
         if own is None or (own.share_key, own.mask_key) != (share_key, mask_key):
             raise CheaterDetected(
                 "roster does not hold this client's keys as it sent them", wire.SERVER
             )
 
-    def check_signatures(self) -> None:
+    def check_signatures(self, members: Sequence[Member]) -> None:
         """Raises `CheaterDetected` unless each client signed the keys it stands in the roster with.
 
         An honest server lets nobody in without a right signature, so it is the one that is named.
         """
         session = self._session
-        for client_id, member in self.members.items():
-            statement = b""
+        for member in members:
+            client_id, statement = member.client_id, b""
             if session.verify_keys:
                 statement = schedule.key_statement(
                     session, client_id, member.share_key, member.mask_key
@@ -93,12 +91,12 @@ class Membership:
             RemoteProtocolError: They are not of the roster, or not exactly this client's neighbors
                 among the rest, or too few of them or of all are left.
         """
-        strangers = set(gone) - self.members.keys()
+        strangers = set(gone) - self._rostered
         if strangers:
             raise RemoteProtocolError(
                 f"delivery calls client {min(strangers)} gone, who is not in the roster"
             )
-        sharers = self.members.keys() - gone
+        sharers = self._rostered.difference(gone)
         if self._id not in sharers:
             raise RemoteProtocolError("delivery calls this client itself gone")
         self._require_survivors(len(sharers), "delivery of shares")
@@ -109,7 +107,7 @@ class Membership:
                 f"delivery of shares is not from this client's neighbors: see client {wrong}"
             )
         self._require_holders(sharers, "delivery of shares")
-        self.sharers = frozenset(sharers)
+        self.sharers = sharers
 
     def set_dead(self, dead: Sequence[int]) -> bytes:
         """Takes who has vanished since the shares, once, and returns the transcript.

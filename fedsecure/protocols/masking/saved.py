@@ -37,7 +37,7 @@ class ClientState(wire.Control, frozen=True):
     stage: str
     share_secret: bytes
     mask_secret: bytes
-    members: tuple[Member, ...]
+    roster: bytes
     keyring: tuple[bytes, ...]
     sharers: Ids
     alive: Ids

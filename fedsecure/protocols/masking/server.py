@@ -12,25 +12,19 @@ from fedsecure.errors import (
     RemoteProtocolError,
     ThresholdError,
 )
-from fedsecure.primitives import keys, masks
-from fedsecure.primitives.graph import CompleteGraph, Graph
+from fedsecure.primitives import masks
 from fedsecure.protocols.base import Aggregate
-from fedsecure.protocols.masking import evidence, levels, saved, schedule
+from fedsecure.protocols.masking import levels, saved
+from fedsecure.protocols.masking.collected import Collected, mark, second_answer
 from fedsecure.protocols.masking.messages import (
-    AdvertiseKeys,
-    Confirmation,
     Confirmations,
     Kind,
-    Member,
     Roster,
     SealedShares,
     ShareDelivery,
-    ShareKeys,
     SignedBy,
     Survivors,
     UnmaskRequest,
-    UnmaskShares,
-    read,
     size_limits,
     write,
 )
@@ -74,18 +68,8 @@ class MaskingServer(Party):
         self._invited = frozenset(session.client_ids)
         self._asked = self._invited
         self._answered: dict[int, bytes] = {}
-        self._members: dict[int, Member] = {}
-        self._public_keys: set[bytes] = set()
-        self._graph: Graph = CompleteGraph(())
-        self._ctx = b""
-        self._shares: dict[int, ShareKeys] = {}
-        self._sharers: tuple[int, ...] = ()
+        self._told = Collected(session)
         self._vectors = VectorSum(session)
-        self._alive: tuple[int, ...] = ()
-        self._dead: tuple[int, ...] = ()
-        self._transcript = b""
-        self._confirmed: dict[int, bytes] = {}
-        self._unmask: dict[int, UnmaskShares] = {}
         self._result: Aggregate | None = None
 
     @classmethod
@@ -118,18 +102,18 @@ class MaskingServer(Party):
         """
         if self._stage is Stage.FINISHED:
             raise LocalProtocolError("this server has finished: keep its result instead")
-        arriving = self._vectors.arriving
+        told, arriving = self._told, self._vectors.arriving
         state = saved.ServerState(
             session=self._session.to_bytes(),
             stage=self._stage,
             asked=tuple(sorted(self._asked)),
             answered=tuple(saved.Answered(*item) for item in self._answered.items()),
-            members=tuple(self._members.values()),
-            shares=tuple(saved.Shared(*item) for item in self._shares.items()),
-            sharers=self._sharers,
-            alive=self._alive,
-            confirmed=tuple(SignedBy(*item) for item in self._confirmed.items()),
-            unmask=tuple(saved.Returned(*item) for item in self._unmask.items()),
+            members=tuple(told.members.values()),
+            shares=tuple(saved.Shared(*item) for item in told.shares.items()),
+            sharers=told.sharers,
+            alive=told.alive,
+            confirmed=tuple(SignedBy(*item) for item in told.confirmed.items()),
+            unmask=tuple(saved.Returned(*item) for item in told.unmask.items()),
             arriving=tuple(saved.Arriving(name, len(has)) for name, has in arriving.items()),
         )
         pieces = [piece for has in arriving.values() for piece in has]
@@ -217,19 +201,17 @@ class MaskingServer(Party):
         self._stage = Stage(state.stage)
         self._asked = frozenset(state.asked)
         self._answered = {entry.client_id: entry.mark for entry in state.answered}
-        self._members = {member.client_id: member for member in state.members}
+        told = self._told
         for member in state.members:
-            self._public_keys |= {member.share_key, member.mask_key}
+            told.add_member(member)
         if self._stage is not Stage.ADVERTISE_KEYS:
-            members = tuple(self._members[name] for name in sorted(self._members))
-            self._graph, self._ctx = schedule.draw_graph(self._session, members)
-        self._shares = {entry.client_id: entry.body for entry in state.shares}
-        self._sharers, self._alive = state.sharers, state.alive
-        if self._alive:
-            self._dead = tuple(sorted(set(self._sharers).difference(self._alive)))
-            self._transcript = schedule.transcript(self._ctx, self._sharers, self._alive)
-        self._confirmed = {entry.client_id: entry.signature for entry in state.confirmed}
-        self._unmask = {entry.client_id: entry.body for entry in state.unmask}
+            told.close_roster()
+        told.shares = {entry.client_id: entry.body for entry in state.shares}
+        told.sharers = state.sharers
+        if state.alive:
+            told.close_inputs(state.alive)
+        told.confirmed = {entry.client_id: entry.signature for entry in state.confirmed}
+        told.unmask = {entry.client_id: entry.body for entry in state.unmask}
         uploads = [(entry.client_id, entry.pieces) for entry in state.arriving]
         self._vectors.restore(vectors, uploads)
 
@@ -246,9 +228,8 @@ class MaskingServer(Party):
             return f"{len(answered)} of {len(self._asked)} clients have answered, {needed} must,"
         if self._stage is Stage.ADVERTISE_KEYS or complete:
             return None
-        owners = self._sharers or answered
-        for owner in owners:
-            count = sum(holder in answered for holder in self._graph.holders(owner))
+        for owner in self._told.sharers or answered:
+            count = sum(holder in answered for holder in self._told.graph.holders(owner))
             if count < session.threshold:
                 return (
                     f"{count} of the {session.neighbors} neighbors of client {owner} have answered,"
@@ -265,60 +246,14 @@ class MaskingServer(Party):
         kind = Kind(envelope.kind)
         self._following(kind)
         if client_id in self._answered:
-            raise evidence.second_answer(client_id, data, self._answered[client_id])
+            raise second_answer(client_id, data, self._answered[client_id])
         if kind is Kind.MASKED_INPUT:
             complete = self._vectors.add(client_id, envelope.body)
         else:
-            self._take_control(kind, client_id, envelope.body)
+            self._told.take(kind, client_id, envelope.body)
             complete = True
         if complete:
-            self._answered[client_id] = evidence.mark(kind, data)
-
-    def _take_control(self, kind: Kind, client_id: int, body: memoryview) -> None:
-        if kind is Kind.ADVERTISE_KEYS:
-            self._take_keys(client_id, read(AdvertiseKeys, body))
-        elif kind is Kind.SHARE_KEYS:
-            self._take_shares(client_id, read(ShareKeys, body))
-        elif kind is Kind.CONFIRMATION:
-            self._take_confirmation(client_id, read(Confirmation, body))
-        else:
-            self._take_unmask_shares(client_id, read(UnmaskShares, body))
-
-    def _take_keys(self, client_id: int, body: AdvertiseKeys) -> None:
-        # One bad key would make every other client end the session: it is refused at the door.
-        new = {body.share_key, body.mask_key}
-        if len(new) != 2 or new & self._public_keys:
-            raise RemoteProtocolError("a public key was advertised before")
-        for key in new:
-            keys.check_public_key(key)
-        statement = schedule.key_statement(self._session, client_id, body.share_key, body.mask_key)
-        levels.check_signature(self._session, client_id, body.signature, statement, client_id)
-        self._public_keys |= new
-        self._members[client_id] = Member(client_id, body.share_key, body.mask_key, body.signature)
-
-    def _take_shares(self, client_id: int, body: ShareKeys) -> None:
-        if [entry.peer for entry in body.sealed] != list(self._graph.neighbors(client_id)):
-            raise RemoteProtocolError("shares are not for exactly this client's neighbors")
-        keeps_one = client_id in self._graph.holders(client_id)
-        if len(body.own_tag) != (32 if keeps_one else 0):
-            raise RemoteProtocolError("the tag of the share a client keeps has another length")
-        unsigned = ShareKeys(body.commitment, body.own_tag, body.sealed, b"")
-        statement = schedule.shares_statement(self._ctx, client_id, wire.encode_control(unsigned))
-        levels.check_signature(self._session, client_id, body.signature, statement, client_id)
-        self._shares[client_id] = body
-
-    def _take_confirmation(self, client_id: int, body: Confirmation) -> None:
-        statement = schedule.survivors_statement(self._transcript)
-        levels.check_signature(self._session, client_id, body.signature, statement, client_id)
-        self._confirmed[client_id] = body.signature
-
-    def _take_unmask_shares(self, client_id: int, body: UnmaskShares) -> None:
-        holds = set(self._graph.holders(client_id))
-        for held, owners in ((body.alive, self._alive), (body.dead, self._dead)):
-            if [entry.owner for entry in held] != [owner for owner in owners if owner in holds]:
-                raise RemoteProtocolError("shares are not for exactly the clients asked about")
-        evidence.check_tags(self._ctx, client_id, body, self._shares)
-        self._unmask[client_id] = body
+            self._answered[client_id] = mark(kind, data)
 
     def _close(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
         if self._stage is Stage.ADVERTISE_KEYS:
@@ -333,16 +268,14 @@ class MaskingServer(Party):
         return {}
 
     def _send_roster(self, answered: Sequence[int]) -> dict[int, list[bytes]]:
-        members = tuple(self._members[client_id] for client_id in answered)
-        self._graph, self._ctx = schedule.draw_graph(self._session, members)
-        return self._to_all(answered, Kind.ROSTER, Roster(members))
+        return self._to_all(answered, Kind.ROSTER, Roster(self._told.close_roster()))
 
     def _deliver_shares(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
-        self._sharers = answered
+        self._told.sharers = answered
         gone = tuple(sorted(self._asked.difference(answered)))
         delivered: dict[int, list[SealedShares]] = {client_id: [] for client_id in answered}
         for sender in answered:
-            for entry in self._shares[sender].sealed:
+            for entry in self._told.shares[sender].sealed:
                 if entry.peer in delivered:
                     delivered[entry.peer].append(
                         SealedShares(sender, entry.ciphertext, entry.key_tag, entry.seed_tag)
@@ -361,15 +294,13 @@ class MaskingServer(Party):
 
     def _name_survivors(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
         self._vectors.close()
-        self._alive = answered
-        self._dead = tuple(sorted(self._asked.difference(answered)))
-        self._transcript = schedule.transcript(self._ctx, self._sharers, self._alive)
+        self._told.close_inputs(answered)
         if self._flow is Flow.FIVE_STAGES:
-            return self._to_all(answered, Kind.SURVIVORS, Survivors(self._dead))
-        return self._to_all(answered, Kind.UNMASK_REQUEST, UnmaskRequest(self._dead))
+            return self._to_all(answered, Kind.SURVIVORS, Survivors(self._told.dead))
+        return self._to_all(answered, Kind.UNMASK_REQUEST, UnmaskRequest(self._told.dead))
 
     def _send_confirmations(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
-        signatures = tuple(SignedBy(name, self._confirmed[name]) for name in answered)
+        signatures = tuple(SignedBy(name, self._told.confirmed[name]) for name in answered)
         return self._to_all(answered, Kind.CONFIRMATIONS, Confirmations(signatures))
 
     def _to_all(
@@ -382,15 +313,16 @@ class MaskingServer(Party):
         return {client_id: [message] for client_id in answered}
 
     def _unmask_sum(self) -> None:
+        told = self._told
         taken_off = Unmasking(
-            ctx=self._ctx,
-            graph=self._graph,
+            ctx=told.ctx,
+            graph=told.graph,
             threshold=self._session.threshold,
-            members=self._members,
-            commitments={owner: body.commitment for owner, body in self._shares.items()},
-            alive=self._alive,
-            dead=self._dead,
-            answers=self._unmask,
+            members=told.members,
+            commitments={owner: body.commitment for owner, body in told.shares.items()},
+            alive=told.alive,
+            dead=told.dead,
+            answers=told.unmask,
         ).masks()
         try:
             taken_off.apply(self._vectors.total)
@@ -409,16 +341,16 @@ class MaskingServer(Party):
             self._vectors.total,
             encoding=session.encoding,
             layout=session.layout,
-            num_contributors=len(self._alive),
+            num_contributors=len(self._told.alive),
             dtype=session.spec.dtype,
             threads=masks.threads(),
         )
         return Aggregate(
             mean=session.spec.unflatten(decoded.values),
             total_weight=decoded.total_weight,
-            contributors=self._alive,
-            dropouts=tuple(sorted(self._invited.difference(self._alive))),
+            contributors=self._told.alive,
+            dropouts=tuple(sorted(self._invited.difference(self._told.alive))),
             clipped=decoded.clipped,
             adversary=levels.adversary_of(session),
-            transcript=self._transcript,
+            transcript=self._told.transcript,
         )
