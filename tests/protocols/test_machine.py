@@ -76,10 +76,12 @@ def fates(draw: st.DrawFn, world: World) -> dict[int, Fate]:
 class SessionMachine(RuleBasedStateMachine):
     """One server, its clients, and a network that can do anything but write messages."""
 
-    @initialize(data=st.data(), config=configs(), late=st.sets(PICK, max_size=2))
-    def begin(self, data: st.DataObject, config: Config, late: set[int]) -> None:
+    @initialize(
+        data=st.data(), config=configs(), late=st.sets(PICK, max_size=2), restless=st.booleans()
+    )
+    def begin(self, data: st.DataObject, config: Config, late: set[int], restless: bool) -> None:
         """Makes everybody; the late have no update yet."""
-        self.config = config
+        self.config, self.restless = config, restless
         self.world = World(config)
         fate = data.draw(fates(self.world))
         self.archive: Archive = []
@@ -103,6 +105,9 @@ class SessionMachine(RuleBasedStateMachine):
         for peer in self.peers.values():
             peer.give_update()
         while not self.server.finished:
+            if self.restless:
+                self._all_work(self.peers, most=1)
+                self._restart_all()
             self._all_work(self.peers, most=9)
             self._echo()
             able = {name for name, peer in self.peers.items() if peer.able}
@@ -176,9 +181,7 @@ class SessionMachine(RuleBasedStateMachine):
             with pytest.raises(LocalProtocolError):
                 self.server.to_bytes()
             return
-        data = self.server.to_bytes()
-        self.server = self.world.restored_server(data)
-        assert self.server.to_bytes() == data
+        self._restart_server()
 
     @rule(which=PICK, message=EARLIER)
     def repeat_to_client(self, which: int, message: int) -> None:
@@ -211,6 +214,17 @@ class SessionMachine(RuleBasedStateMachine):
         with pytest.raises(RemoteProtocolError):
             party.receive(*sender, data)
         assert snapshot(party) == before
+
+    def _restart_server(self) -> None:
+        data = self.server.to_bytes()
+        self.server = self.world.restored_server(data)
+        assert self.server.to_bytes() == data
+
+    def _restart_all(self) -> None:
+        self._restart_server()
+        for peer in self.peers.values():
+            if not peer.vanished:
+                peer.restart(forgetful=False)
 
     def _due_to_client(self, peer: Peer) -> Kind | None:
         signed = self.config.adversary == "malicious"
