@@ -196,6 +196,9 @@ class _PlainServer:
         self.stage = Stage.FINISHED
         return {}
 
+    def replies(self) -> dict[int, list[bytes]]:
+        return {}
+
     def to_bytes(self) -> bytes:
         raise LocalProtocolError("a plaintext server is not saved: it is there to compare with")
 

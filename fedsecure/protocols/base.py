@@ -125,6 +125,9 @@ class Server(typing.Protocol):
         `ThresholdError` and nothing changes: the caller may wait for more.
         """
 
+    def replies(self) -> Mapping[int, Sequence[bytes]]:
+        """Returns again what the last `advance` returned, for a server that was restored."""
+
     def result(self) -> Aggregate:
         """Returns the aggregate of a finished session."""
 

@@ -19,7 +19,7 @@ from fedsecure.errors import (
 from fedsecure.primitives import shamir
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
-from fedsecure.protocols.masking import keyring
+from fedsecure.protocols.masking import MaskingServer, keyring
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
     HeldShare,
@@ -28,7 +28,7 @@ from fedsecure.protocols.masking.messages import (
     read,
 )
 from fedsecure.protocols.masking.states import Stage
-from parties import STAGES, Parties, body_of, make_updates, reseal
+from parties import LEVELS, STAGES, Parties, body_of, make_updates, reseal
 
 WEIGHTED = FixedPoint(4.0, 12, max_weight=4.0)
 
@@ -368,3 +368,19 @@ def test_half_an_upload_is_forgotten() -> None:
     parties.finish_stage_of([0, 2, 3])
     assert parties.server._vectors._arriving == {}
     parties.finish()
+
+
+@pytest.mark.parametrize("adversary", LEVELS)
+def test_replies_are_given_again_to_the_byte(adversary: str) -> None:
+    """A server that died before it had sent everything sends it again; nobody takes it twice."""
+    parties = Parties(5, adversary=adversary)
+    assert parties.server.replies() == {}
+    while not parties.server.finished:
+        absent = [3] if parties.server.stage == Stage.MASKED_INPUT else []
+        parties.finish_stage(absent)
+        assert parties.server.replies() == parties.mail
+        if parties.server.finished:
+            break
+        parties.server = MaskingServer.from_bytes(parties.server.to_bytes())
+        assert parties.server.replies() == parties.mail
+    parties.check()

@@ -11,6 +11,8 @@ import hmac
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fedsecure import wire
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
 from fedsecure.primitives import keys
@@ -21,6 +23,8 @@ from fedsecure.protocols.masking.messages import (
     Confirmation,
     Kind,
     Member,
+    SealedShares,
+    ShareDelivery,
     ShareKeys,
     UnmaskShares,
     read,
@@ -86,11 +90,26 @@ class Collected:
         self._public_keys |= {member.share_key, member.mask_key}
         self.members[member.client_id] = member
 
-    def close_roster(self) -> tuple[Member, ...]:
-        """Draws the graph, and returns all members by increasing id."""
-        members = tuple(self.members[client_id] for client_id in sorted(self.members))
-        self.graph, self.ctx = schedule.draw_graph(self._session, members)
-        return members
+    @property
+    def roster(self) -> tuple[Member, ...]:
+        """All members by increasing id."""
+        return tuple(self.members[client_id] for client_id in sorted(self.members))
+
+    def close_roster(self) -> None:
+        """Draws the graph for those who are in the roster."""
+        self.graph, self.ctx = schedule.draw_graph(self._session, self.roster)
+
+    def deliveries(self) -> dict[int, ShareDelivery]:
+        """Returns for each sharer who is gone, and the shares that others sealed for it."""
+        gone = tuple(sorted(self.members.keys() - self.sharers))
+        sealed: dict[int, list[SealedShares]] = {client_id: [] for client_id in self.sharers}
+        for sender in self.sharers:
+            for entry in self.shares[sender].sealed:
+                if entry.peer in sealed:
+                    sealed[entry.peer].append(msgspec.structs.replace(entry, peer=sender))
+        return {
+            client_id: ShareDelivery(gone, tuple(entries)) for client_id, entries in sealed.items()
+        }
 
     def close_inputs(self, alive: Sequence[int]) -> None:
         """Settles who is in the sum and who of the sharers is not."""

@@ -20,8 +20,6 @@ from fedsecure.protocols.masking.messages import (
     Confirmations,
     Kind,
     Roster,
-    SealedShares,
-    ShareDelivery,
     SignedBy,
     Survivors,
     UnmaskRequest,
@@ -175,11 +173,34 @@ class MaskingServer(Party):
                 "session up"
             )
         answered = tuple(sorted(self._answered))
-        replies = self._close(answered)
+        self._close(answered)
         self._asked = frozenset(answered)
         self._answered = {}
         self._stage = following
-        return replies
+        return self.replies()
+
+    def replies(self) -> dict[int, list[bytes]]:
+        """Returns again, to the byte, what the last `advance` returned.
+
+        For a server that was restored and may not have sent all of it. A client takes each message
+        once, so sending one again does no harm.
+        """
+        asked, told = sorted(self._asked), self._told
+        if self._stage is Stage.SHARE_KEYS:
+            return self._to_all(asked, Kind.ROSTER, Roster(told.roster))
+        if self._stage is Stage.MASKED_INPUT:
+            return {
+                name: [write(self._session, Kind.SHARE_DELIVERY, wire.SERVER, delivery)]
+                for name, delivery in told.deliveries().items()
+            }
+        if self._stage is Stage.CONSISTENCY_CHECK:
+            return self._to_all(asked, Kind.SURVIVORS, Survivors(told.dead))
+        if self._stage is not Stage.UNMASKING:
+            return {}
+        if self._flow is Flow.FOUR_STAGES:
+            return self._to_all(asked, Kind.UNMASK_REQUEST, UnmaskRequest(told.dead))
+        signatures = tuple(SignedBy(name, told.confirmed[name]) for name in asked)
+        return self._to_all(asked, Kind.CONFIRMATIONS, Confirmations(signatures))
 
     def result(self) -> Aggregate:
         """Returns what the session revealed.
@@ -255,53 +276,16 @@ class MaskingServer(Party):
         if complete:
             self._answered[client_id] = mark(kind, data)
 
-    def _close(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
+    def _close(self, answered: tuple[int, ...]) -> None:
         if self._stage is Stage.ADVERTISE_KEYS:
-            return self._send_roster(answered)
-        if self._stage is Stage.SHARE_KEYS:
-            return self._deliver_shares(answered)
-        if self._stage is Stage.MASKED_INPUT:
-            return self._name_survivors(answered)
-        if self._stage is Stage.CONSISTENCY_CHECK:
-            return self._send_confirmations(answered)
-        self._unmask_sum()
-        return {}
-
-    def _send_roster(self, answered: Sequence[int]) -> dict[int, list[bytes]]:
-        return self._to_all(answered, Kind.ROSTER, Roster(self._told.close_roster()))
-
-    def _deliver_shares(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
-        self._told.sharers = answered
-        gone = tuple(sorted(self._asked.difference(answered)))
-        delivered: dict[int, list[SealedShares]] = {client_id: [] for client_id in answered}
-        for sender in answered:
-            for entry in self._told.shares[sender].sealed:
-                if entry.peer in delivered:
-                    delivered[entry.peer].append(
-                        SealedShares(sender, entry.ciphertext, entry.key_tag, entry.seed_tag)
-                    )
-        return {
-            client_id: [
-                write(
-                    self._session,
-                    Kind.SHARE_DELIVERY,
-                    wire.SERVER,
-                    ShareDelivery(gone, tuple(sealed)),
-                )
-            ]
-            for client_id, sealed in delivered.items()
-        }
-
-    def _name_survivors(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
-        self._vectors.close()
-        self._told.close_inputs(answered)
-        if self._flow is Flow.FIVE_STAGES:
-            return self._to_all(answered, Kind.SURVIVORS, Survivors(self._told.dead))
-        return self._to_all(answered, Kind.UNMASK_REQUEST, UnmaskRequest(self._told.dead))
-
-    def _send_confirmations(self, answered: tuple[int, ...]) -> dict[int, list[bytes]]:
-        signatures = tuple(SignedBy(name, self._told.confirmed[name]) for name in answered)
-        return self._to_all(answered, Kind.CONFIRMATIONS, Confirmations(signatures))
+            self._told.close_roster()
+        elif self._stage is Stage.SHARE_KEYS:
+            self._told.sharers = answered
+        elif self._stage is Stage.MASKED_INPUT:
+            self._vectors.close()
+            self._told.close_inputs(answered)
+        elif self._stage is Stage.UNMASKING:
+            self._unmask_sum()
 
     def _to_all(
         self,
