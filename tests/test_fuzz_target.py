@@ -16,7 +16,7 @@ from fedsecure.errors import LocalProtocolError, RemoteProtocolError
 from fedsecure.protocols.masking.client import MaskingClient
 from fedsecure.protocols.masking.server import MaskingServer
 from fuzz.edits import EDIT, edited
-from fuzz.party_targets import BODY, EDITED, EDITED_BODY
+from fuzz.party_targets import BODY, EDITED, EDITED_BODY, REVALUED
 from fuzz.scenes import IDS, KEYLESS, POLICIES, SILENT, Scene, update
 from fuzz.target import MOST_BYTES, all_targets, corpus, one_input
 
@@ -86,7 +86,7 @@ def test_corpus_and_its_neighborhood(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_edits_of_what_is_due(name: str) -> None:
     rng = random.Random(name)
-    for how in (EDITED, EDITED_BODY):
+    for how in (EDITED, EDITED_BODY, EDITED_BODY | REVALUED << 2):
         for _ in range(20):
             one_input(selected(name, how, rng.randbytes(EDIT * rng.randint(1, 3))))
 

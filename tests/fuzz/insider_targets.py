@@ -29,6 +29,7 @@ from fedsecure.protocols.masking.states import Stage
 from fuzz.edits import edited
 from fuzz.party_targets import BODY, ClientTarget, ServerTarget
 from fuzz.scenes import IDS, VICTIM, Scene
+from fuzz.values import revalued
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,10 +92,10 @@ class Shares(InsiderTarget):
     """To the server: shares that the client signed and never made."""
 
     def body(self, how: int, rest: bytes) -> ShareKeys:
-        """Edits of everything but the signature."""
+        """Edits of everything but the signature; of values for an odd `how`."""
         honest = read(ShareKeys, self._scene.body(VICTIM, 1))
         plain = wire.encode_control(msgspec.structs.replace(honest, signature=b""))
-        unsigned = read(ShareKeys, memoryview(edited(plain, rest)))
+        unsigned = read(ShareKeys, memoryview((revalued if how & 1 else edited)(plain, rest)))
         stripped = wire.encode_control(msgspec.structs.replace(unsigned, signature=b""))
         statement = schedule.shares_statement(self._scene.ctx, VICTIM, stripped)
         signature = self._scene.sign(VICTIM, statement)

@@ -3,9 +3,10 @@
 The second byte of an input says how the rest becomes a message. Its low two bits: RAW, the rest is
 the message; BODY, the rest is a body under the header that is due; EDITED, the message that is due
 with the edits that the rest spells; EDITED_BODY, edits of its body, under the header that is due.
-Its other six bits number, for a body, the kind to put into the header (0: the one that is due, or
-else one more than the kind); for a whole message, whom the transport says it is from; for edits of
-a whole message, which one: 0 the one that is due, others from elsewhere in the session.
+Its other six bits are a number. For a body: the kind to put into the header, 0 for the one that is
+due, or else one more than the kind; from REVALUED on, the edits are of the values in the body. For
+RAW: whom the transport says the message is from. For EDITED: which message of the session is
+edited, 0 for the one that is due.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fedsecure.protocols.masking.states import Stage
 from fuzz.edits import edited
 from fuzz.scenes import IDS, KEYLESS, SILENT, VICTIM, Scene
 from fuzz.snapshots import snapshot
+from fuzz.values import revalued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from fedsecure.protocols.masking.server import MaskingServer
 
 RAW, BODY, EDITED, EDITED_BODY = range(4)
+REVALUED = 24
 
 _TRANSPORTS = (VICTIM, *IDS[1:], 4, wire.SERVER)
 _NO_LIMITS = dict.fromkeys(range(256), 1 << 30)
@@ -65,7 +68,7 @@ class PartyTarget:
         """The message that is due, and one that is not."""
         return {
             "body": bytes([BODY]) + self.due[wire.HEADER_SIZE :],
-            "edited": bytes([EDITED_BODY, 1, 40, 0, 1]),
+            "revalued": bytes([EDITED_BODY | REVALUED << 2, 5, 0, 0, 0]),
         }
 
     def _message(self, how: int, rest: bytes) -> tuple[int, bytes]:
@@ -76,8 +79,11 @@ class PartyTarget:
         if mode == EDITED:
             sender, message = self._known[choice % len(self._known)]
             return sender, edited(message, rest)
-        body = rest if mode == BODY else edited(self.due[wire.HEADER_SIZE :], rest)
-        kind = choice - 1 if choice else self.due[5]
+        body = rest
+        if mode == EDITED_BODY:
+            edit = edited if choice < REVALUED else revalued
+            body = edit(self.due[wire.HEADER_SIZE :], rest)
+        kind = choice - 1 if 0 < choice < REVALUED else self.due[5]
         return self._sender, self.scene.session.seal(kind, self._sender, body)
 
     def _renew(self) -> None:
