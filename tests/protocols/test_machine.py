@@ -92,6 +92,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.server: MaskingServer = self.world.protocol.server(self.world.session)
         self.heard: dict[int, set[tuple[Kind, int]]] = {name: set() for name in config.ids}
         self.asked = set(config.ids)
+        self.mail: dict[int, list[bytes]] = {}
         self.contributors: list[int] = []
         latecomers = {self._peer(which).name for which in late}
         for name, peer in self.peers.items():
@@ -219,6 +220,7 @@ class SessionMachine(RuleBasedStateMachine):
         data = self.server.to_bytes()
         self.server = self.world.restored_server(data)
         assert self.server.to_bytes() == data
+        assert self.server.replies() == self.mail
 
     def _restart_all(self) -> None:
         self._restart_server()
@@ -321,9 +323,9 @@ class SessionMachine(RuleBasedStateMachine):
             return False
         if self.server.stage == Stage.MASKED_INPUT:
             self.contributors = sorted(answered)
-        mail = self.server.advance()
+        self.mail = self.server.advance()
         self.asked = answered
-        for name, messages in mail.items():
+        for name, messages in self.mail.items():
             self.peers[name].inbox.extend(messages)
             self.archive += [(wire.SERVER, message) for message in messages]
         if self.server.finished:
