@@ -86,7 +86,7 @@ def test_corpus_and_its_neighborhood(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_edits_of_what_is_due(name: str) -> None:
     rng = random.Random(name)
-    for how in (EDITED, EDITED_BODY, EDITED_BODY | REVALUED << 2):
+    for how in (BODY, EDITED, EDITED_BODY, EDITED_BODY | REVALUED << 2):
         for _ in range(20):
             one_input(selected(name, how, rng.randbytes(EDIT * rng.randint(1, 3))))
 

@@ -1,8 +1,9 @@
 """Saved parties as targets: bytes that give a party, or `LocalProtocolError`.
 
 The second byte of an input says what the rest edits. Its low two bits: WHOLE, all the bytes, so
-that mostly the checksum speaks; BODY, what is inside, with length and checksum made right; TAIL,
-what follows it, with the checksum made right. Its other bits number the party that was saved.
+that mostly the checksum speaks; BODY, what is inside, or VALUES, the values in it, with length and
+checksum made right; TAIL, what follows it, with the checksum made right. Its other bits number the
+party that was saved.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from fedsecure.protocols.masking import MaskingClient, MaskingServer
 from fedsecure.protocols.masking.states import Stage
 from fuzz.edits import edited
 from fuzz.scenes import POLICIES, VICTIM, Scene, update
+from fuzz.values import revalued
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-WHOLE, BODY, TAIL = range(3)
+WHOLE, BODY, TAIL, VALUES = range(4)
 _MARK_BYTES = 17
 _HEAD_BYTES = _MARK_BYTES + 8
 _DIGEST_BYTES = 32
@@ -66,7 +68,7 @@ class RestoreTarget:
         """The first sample and the last, with edits."""
         return {
             "first": bytes([BODY, 1, 40, 0, 1]),
-            "last": bytes([BODY | len(self._samples) - 1 << 2, 1, 40, 0, 1]),
+            "last": bytes([VALUES | len(self._samples) - 1 << 2, 4, 40, 0, 1]),
         }
 
 
@@ -114,6 +116,6 @@ def _altered(sample: bytes, mode: int, program: bytes) -> bytes:
     if mode == TAIL:
         tail = edited(tail, program)
     else:
-        body = edited(body, program)
+        body = (revalued if mode == VALUES else edited)(body, program)
     whole = head + len(body).to_bytes(8, "little") + body + tail
     return whole + hashlib.sha256(whole).digest()
