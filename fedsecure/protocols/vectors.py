@@ -195,14 +195,16 @@ class VectorSum:
             RemoteProtocolError: The bytes are too few or too many for that.
         """
         bits, size = self._session.layout.modulus_bits, self.total.nbytes
-        if len(data) < size:
-            raise RemoteProtocolError(f"{len(data)} bytes for a sum of {size}")
         self.total[:] = np.frombuffer(data[:size], self.total.dtype)
         for client_id, count in arriving:
-            pieces = self._arriving.setdefault(client_id, [])
+            if not 1 <= count < self._session.num_chunks or client_id in self._arriving:
+                raise RemoteProtocolError(f"{count} pieces of an upload of client {client_id}")
+            pieces = self._arriving[client_id] = []
             for index in range(count):
                 start, stop = self._session.piece(index)
                 length = wire.packed_bytes(stop - start, bits)
+                if size + length > len(data):
+                    raise RemoteProtocolError(f"{len(data)} bytes are too few for these uploads")
                 pieces.append(data[size : size + length])
                 size += length
         if len(data) != size:

@@ -86,7 +86,11 @@ class MaskingServer(Party):
         def restore(state: saved.ServerState, vectors: memoryview) -> MaskingServer:
             if session is not None and session.to_bytes() != state.session:
                 raise LocalProtocolError("these are the bytes of another session's server")
-            server = cls(session or Session.from_bytes(state.session))
+            public = session or Session.from_bytes(state.session)
+            # What a session claims is only believed once there are bytes enough for its sum.
+            if len(vectors) < public.layout.length * public.layout.dtype.itemsize:
+                raise LocalProtocolError("the bytes of this server are too few for its sum")
+            server = cls(public)
             server._restore(state, vectors)
             return server
 
