@@ -147,7 +147,7 @@ TWO_LIES = {0: (), 1: (2,), 2: (1,), 3: (1, 2), 4: (1, 2)}
 
 
 def test_two_lies_isolate_a_client_where_survivors_are_not_compared() -> None:
-    """[A2] The limit of semi_malicious: a threshold that it accepts does not stop this server.
+    """[A2] Why semi_malicious is for servers that lie at unmasking only, as SECURITY.md says.
 
     No client gave both kinds of share, and 2t > n + c. Only comparing what clients were told helps.
     """
@@ -191,6 +191,54 @@ def small_group(adversary: str) -> tuple[Spy, dict[int, tuple[int, ...]]]:
     views |= dict.fromkeys((2, 3), (4, 5, 7))
     views |= {4: (5, 6, 7), 5: (4, 6, 7), 6: (5, 7), 7: (4, 6)}
     return spy, views
+
+
+def plan(ring: Sequence[int], neighbors: int, threshold: int) -> dict[int, set[int]]:
+    """Whom to call dead to whom, so that all neighbors of `ring[0]` lose their mask keys.
+
+    Each of those needs `threshold` neighbors who hear it is dead, and nobody may hear of more than
+    k - t: an assignment, found by augmenting paths.
+    """
+    steps = [*range(-(neighbors // 2), 0), *range(1, neighbors // 2 + 1)]
+    told: dict[int, set[int]] = {at: set() for at in range(len(ring))}
+
+    def place(owner: int, seen: set[int]) -> bool:
+        for step in steps:
+            holder = (owner + step) % len(ring)
+            if owner in told[holder] or holder in seen:
+                continue
+            seen.add(holder)
+            if len(told[holder]) < neighbors - threshold:
+                told[holder].add(owner)
+                return True
+            for other in list(told[holder]):
+                if place(other, seen):
+                    told[holder].remove(other)
+                    told[holder].add(owner)
+                    return True
+        return False
+
+    for owner in [step % len(ring) for step in steps] * threshold:
+        assert place(owner, set())
+    return {ring[holder]: {ring[owner] for owner in owners} for holder, owners in told.items()}
+
+
+def test_lies_at_unmasking_alone_isolate_a_client_of_a_regular_graph() -> None:
+    """[A2] Without an accomplice: all neighbors are called dead, each to others of its neighbors.
+
+    2t - k bounds who gets both secrets of one client, and nobody does here. What the masks of the
+    victim came from is taken from the other side: plan for a malicious server.
+    """
+    shape = {"neighbors": 10, "threshold": 6, "survivors": 20}
+    spy = Spy(weakened(24, "semi_malicious", **shape)).until(Stage.MASKED_INPUT)
+    spy.finish_stage()
+    ring = spy.graph.ring
+    views = {name: sorted(dead) for name, dead in plan(ring, 10, 6).items()}
+    assert max(map(len, views.values())) == 4
+    assert sorted(spy.tell(views)) == sorted(ring)
+    assert spy.secret("key", ring[0]) is None
+    assert spy.has_input_of(ring[0])
+    assert not any(spy.secret("key", name) and spy.secret("seed", name) for name in ring)
 
 
 def test_the_sum_of_a_small_group_where_survivors_are_not_compared() -> None:
