@@ -16,6 +16,7 @@ from fedsecure import _core, wire
 from fedsecure.errors import CryptoError, RemoteProtocolError
 from fedsecure.primitives import masks, shamir
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.keys import PrivateKey
 from fedsecure.primitives.masks import MaskSet
 from fedsecure.protocols.masking import MaskingClient, MaskingServer, levels, schedule
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+IDENTITIES = {name: Identity.generate() for name in range(12)}
+
 REGULAR_POLICY = {"corrupt": 0.1, "dropout": 0.2}
 SETTINGS: dict[str, dict[str, Any]] = {
     "semi_honest": {"adversary": "semi_honest"},
@@ -56,6 +59,13 @@ def parties_of(setting: str, count: int | None = None, **more: Any) -> Parties:
     """A session of one of the four kinds: each adversary on the complete graph, and k-regular."""
     size = (12 if setting == "regular" else 5) if count is None else count
     return Parties(size, **{**SETTINGS[setting], **more})
+
+
+def with_same_identities(setting: str, **more: Any) -> Parties:
+    """Parties who are known from earlier sessions."""
+    if setting == "malicious":
+        more["policy"] = {"identities": IDENTITIES}
+    return parties_of(setting, **more)
 
 
 def stages_in(setting: str) -> tuple[Stage, ...]:
