@@ -171,8 +171,8 @@ def test_two_lies_get_nothing_where_survivors_are_compared(pad: bool) -> None:
         assert spy.secret("key", owner) is None
 
 
-def test_the_comparison_is_what_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """[A2] Negative control: clients that skip it lose the victim's update."""
+def test_negative_control_clients_that_do_not_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """[A2] Clients that skip the comparison lose the victim's update."""
     spy = lie_twice(Parties(7, adversary="malicious"))
     monkeypatch.setattr(membership.Membership, "check_confirmations", lambda *_: None)
     assert spy.tell(TWO_LIES) == [0, 1, 2, 3, 4]

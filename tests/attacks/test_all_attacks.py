@@ -1,0 +1,87 @@
+"""The list of attacks that this library withstands, or says that it does not: each has its test.
+
+A test names its attack in brackets in its docstring:
+
+=====  ==========================================================================
+A1     both kinds of share of one client, by asking twice
+A2     different survivors told to different clients, with accomplices among them
+A3     a straggler's vector, subtracted from what came before or comes after
+A4     messages of another round or session
+A5     public keys swapped on the way
+A6     a client's own ciphertexts handed back to it
+A7     repeated keys, keys of low order, a client that meets itself
+A8     groups shrunk until they hide nobody
+A9     weaker parameters than the client's policy
+A10    a graph of the server's choice
+A11    different models for different clients
+A12    two inputs under one mask, by a second update, a clone, a fork, a restored client
+A13    masks that are not uniform
+A14    honest inputs too large for the ring
+A15    forged inputs outside the range
+A16    wrong shares, dealt or given
+A17    values, weights and counts that show in sizes or plain fields
+A27    sums that pass for private
+A28    sums over changing clients that single one out
+A35    bytes that hurt their reader
+A37    a set of dead clients that grows from request to request
+A38    dead clients that are oneself, unknown or gone before
+A39    different configurations or rosters for different clients
+=====  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+HERE = Path(__file__).name
+# What shows that a test can fail: the same attack, with the defence taken away, succeeds.
+CONTROLLED = ["A1", "A2", "A3", "A5", "A6", "A9", "A11", "A12", "A13", "A16", "A17", "A37", "A38"]
+
+
+def listed() -> list[str]:
+    """The attacks in the table above."""
+    return re.findall(r"^(A\d+) ", __doc__ or "", re.MULTILINE)
+
+
+@cache
+def tests_by_attack() -> dict[str, list[str]]:
+    """The names of the tests that name an attack."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        if path.name == HERE:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                for names in re.findall(r"\[(A\d+(?:, A\d+)*)\]", ast.get_docstring(node) or ""):
+                    for name in names.split(", "):
+                        found.setdefault(name, []).append(f"{path.stem}.{node.name}")
+    return found
+
+
+def test_the_list_is_read() -> None:
+    assert len(listed()) == 23
+    assert listed() == sorted(set(listed()), key=lambda name: int(name[1:]))
+
+
+@pytest.mark.parametrize("attack", listed())
+def test_every_attack_has_its_test(attack: str) -> None:
+    """Of its own among the attacks, whatever other tests name it as well."""
+    tests = tests_by_attack()[attack]
+    modules = {path.stem for path in TESTS.glob("attacks/test_*.py")}
+    assert any(name.split(".")[0] in modules for name in tests)
+
+
+def test_no_test_names_an_attack_that_is_not_listed() -> None:
+    assert set(tests_by_attack()) == set(listed())
+
+
+@pytest.mark.parametrize("attack", CONTROLLED)
+def test_attacks_succeed_without_the_defence(attack: str) -> None:
+    """A negative control stands beside the tests of each of these."""
+    assert any("negative_control" in name for name in tests_by_attack()[attack])
