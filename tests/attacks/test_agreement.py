@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from attackers import (
@@ -146,10 +147,73 @@ def test_half_of_the_clients_cannot_go_on_by_themselves(adversary: str) -> None:
 
 
 def test_two_deliveries_are_two_transcripts() -> None:
-    """[A39] Who is told that other clients are gone signs another transcript than the rest."""
+    """[A39] The same survivors, and client 6 gone for one and dead for the others: nobody answers.
+
+    What the one has not masked with, the others would take off.
+    """
     parties = Parties(7, adversary="malicious")
     spy = Spy(parties).until(Stage.MASKED_INPUT)
     parties.mail = {**parties.mail, 0: [spy.delivery(0, (6,))]}
-    spy.finish_stage()
-    assert spy.tell(dict.fromkeys(range(7), ()), pad=True) == []
-    assert len({parties.clients[name].transcript for name in range(7)}) == 2
+    spy.finish_stage(late=[6])
+    views: dict[int, tuple[int, ...]] = dict.fromkeys(range(1, 6), (6,))
+    assert spy.tell({0: (), **views}, pad=True) == []
+    told = {parties.clients[name].transcript for name in range(6)}
+    assert len(told) == 2
+    assert len({parties.clients[name]._membership.alive for name in range(6)}) == 1
+
+
+# --- what the context is made of ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_the_context_is_of_every_part(setting: str) -> None:
+    """[A4] [A11] [A39] Session, round, configuration, model, and all keys and names it has."""
+    parties = parties_of(setting).until(Stage.SHARE_KEYS)
+    session, members = parties.session, roster_of(parties, 0)
+    changes: list[dict[str, Any]] = [
+        {"session_id": bytes(16)},
+        {"round": 1},
+        {"model_digest": bytes(31) + b"\1"},
+        {"threshold": session.threshold + 1},
+        {"survivors": session.survivors - 1},
+        {"encoding": FixedPoint(4.0, 13)},
+        {"weighted": True, "encoding": FixedPoint(4.0, 12, max_weight=2.0)},
+        {"protocol": "pairwise-masking/another"},
+        {"suite": session.suite + 1},
+    ]
+    seen = [schedule.draw_graph(replace(session, **change), members)[1] for change in changes]
+    rosters = [members, members[1:]]
+    for at, member in enumerate(members):
+        for other in ({"share_key": bytes(32)}, {"mask_key": bytes(32)}):
+            new = msgspec.structs.replace(member, **other)
+            rosters.append((*members[:at], new, *members[at + 1 :]))
+    rosters.append((*members[:-1], msgspec.structs.replace(members[-1], client_id=99)))
+    seen += [schedule.draw_graph(session, roster)[1] for roster in rosters]
+    assert len(set(seen)) == len(changes) + 3 + 2 * len(members)
+
+
+@pytest.mark.parametrize("session", [{"session_id": bytes(16)}, {"round": 1}, {}])
+def test_two_sessions_with_one_roster_have_nothing_in_common(session: dict[str, Any]) -> None:
+    """[A4] Even for clients whose keys were the same, as those of a cloned machine would be."""
+    parties = Parties(4, adversary="malicious").until(Stage.SHARE_KEYS)
+    members = roster_of(parties, 0)
+    other = replace(parties.session, **session)
+    contexts = [schedule.draw_graph(chosen, members)[1] for chosen in (parties.session, other)]
+    agreed = bytes(32)
+    derived = {
+        make(ctx)
+        for ctx in contexts
+        for make in (
+            lambda ctx: schedule.pair_seed(agreed, ctx, 0, 1),
+            lambda ctx: schedule.self_seed(agreed, ctx, 0),
+            lambda ctx: schedule.share_key(agreed, ctx, 0, 1),
+            lambda ctx: schedule.share_key(agreed, ctx, 1, 0),
+            lambda ctx: schedule.share_label(ctx, 0, 1, agreed, agreed),
+            lambda ctx: schedule.key_tag(ctx, 0, 1, agreed),
+            lambda ctx: schedule.seed_tag(ctx, 0, 1, agreed),
+            lambda ctx: schedule.commitment(agreed, ctx, 0),
+            lambda ctx: schedule.transcript(ctx, (0, 1, 2), (0, 1)),
+            lambda ctx: schedule.shares_statement(ctx, 0, agreed),
+        )
+    }
+    assert len(derived) == (20 if session else 10)

@@ -94,6 +94,33 @@ def test_a_liar_may_still_tell_the_truth(setting: str) -> None:
     parties.check()
 
 
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_an_answer_about_others_than_those_asked_about(setting: str) -> None:
+    """[A16] [A1] Too many shares, too few, or of the other kind: not what any request asks for."""
+    parties = parties_of(setting)
+    _, dead = to_unmasking(parties)
+    (message,) = parties.answer(LIAR)
+    good = read(UnmaskShares, body_of(message))
+    (of_dead,) = good.dead
+    first, *rest = good.alive
+    both = sorted((*good.alive, of_dead), key=lambda held: held.owner)
+    for alive, gone in (
+        (rest, [of_dead]),
+        (good.alive, []),
+        (both, [of_dead]),
+        (both, []),
+        (rest, sorted((first, of_dead), key=lambda held: held.owner)),
+        ([], []),
+    ):
+        body = UnmaskShares(tuple(alive), tuple(gone))
+        with pytest.raises(RemoteProtocolError, match="not for exactly the clients asked about"):
+            parties.server.receive(LIAR, altered(message, body))
+    assert dead == of_dead.owner
+    parties.server.receive(LIAR, message)
+    parties.finish_stage(absent=[LIAR])
+    parties.check()
+
+
 def no_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tags that say nothing about their shares."""
     for name in ("seed_tag", "key_tag"):
