@@ -41,8 +41,10 @@ class PairwiseMasking:
 
     - ``"malicious"``: anything. Clients sign their keys with identities that everybody has pinned,
       and compare who survived before they give up a share: five stages, complete graph.
-    - ``"semi_malicious"``: lie about who dropped out. Four stages; keys are not signed, so it must
-      not replace them.
+    - ``"semi_malicious"``: lie about who dropped out when it asks for shares. Four stages; keys are
+      not signed, so it must not replace them. In a k-regular graph it never has both secrets of a
+      client, and yet can single out a client or a few by telling others different lies: only the
+      complete graph, which it is up to 64 clients, withstands that.
     - ``"semi_honest"``: nothing but look. Four stages.
 
     In all cases it may collude with some of the clients: with c of n in the complete graph where
