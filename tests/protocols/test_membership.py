@@ -367,4 +367,8 @@ def test_a_confirmation_of_anything_else_names_the_server() -> None:
         with pytest.raises(CheaterDetected, match="wrong signature of client 5") as caught:
             membership.check_confirmations(wrong)
         assert caught.value.culprit == wire.SERVER
+    for at, right in enumerate(signed[:8]):
+        wrong = [*signed[:at], SignedBy(at, right.signature[::-1]), *signed[at + 1 : 8]]
+        with pytest.raises(CheaterDetected, match=f"wrong signature of client {at}$"):
+            membership.check_confirmations(wrong)
     membership.check_confirmations(signed[:8])
