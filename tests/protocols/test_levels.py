@@ -251,7 +251,7 @@ def test_a_client_that_nobody_has_pinned_is_not_invited() -> None:
 
 
 def test_a_client_that_pins_another_key_takes_no_part() -> None:
-    """[A18] Keys come from the clients, never from the session that a server hands out."""
+    """[A5] Keys come from the clients, never from the session that a server hands out."""
     session = session_of(PairwiseMasking(identities=PINNED))
     changed = {**PINNED, 4: Identity.from_bytes(bytes(32)).verify_key}
     exchanged = {**PINNED, 2: PINNED[3], 3: PINNED[2]}
