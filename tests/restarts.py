@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fedsecure.primitives import entropy
 from fedsecure.protocols.masking import MaskingClient, MaskingServer
 from fedsecure.protocols.masking.states import Stage
+from fuzz.snapshots import snapshot
 from parties import Parties, make_updates
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def restored_server(parties: Parties, *, named: bool = True) -> MaskingServer:
     data = parties.server.to_bytes()
     server = MaskingServer.from_bytes(data, parties.session if named else None)
     assert server.to_bytes() == data
+    assert snapshot(server) == snapshot(parties.server)
     parties.server = server
     return server
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,15 +11,14 @@ import pytest
 
 from fedsecure.errors import CheaterDetected, CryptoError, RemoteProtocolError
 from fedsecure.primitives import entropy, keys, shamir
+from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.graph import CompleteGraph, Graph, HararyGraph
 from fedsecure.primitives.keys import PrivateKey
 from fedsecure.primitives.shamir import SHARE_BYTES, combine
 from fedsecure.protocols.masking import keyring, schedule
 from fedsecure.protocols.masking.keyring import KeyRing, KeyRingSecrets
 from fedsecure.protocols.masking.messages import Member, SealedShares
-
-if TYPE_CHECKING:
-    from fedsecure.primitives.entropy import Secret
+from parties import Parties
 
 IDS = (3, 5, 8, 20, 21, 300)
 CTX = bytes(range(32))
@@ -79,7 +78,7 @@ def parties(graph: Graph) -> dict[int, Party]:
 
 def shares(number: int = 7) -> tuple[bytes, bytes]:
     """Two well-formed shares."""
-    dealt = shamir.split([entropy.Secret(bytes([number]) * 32)], 2, [1, 2])
+    dealt = shamir.split([Secret(bytes([number]) * 32)], 2, [1, 2])
     return dealt[0, 0].tobytes(), dealt[0, 1].tobytes()
 
 
@@ -236,6 +235,28 @@ def test_the_shares_of_all_others_are_wiped_once_they_are_sealed(
     monkeypatch.setattr(keyring, "split", split)
     parties(GRAPHS["complete"])[3].deal()
     assert not dealt[0].any()
+
+
+def test_all_that_was_drawn_for_the_keys_is_wiped_with_the_shares_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """c_u and s_u, and b_u and the seed of the polynomials, of which nothing else is kept."""
+    drawn = []
+
+    def draw(size: int) -> Secret:
+        drawn.append(Secret(system(size)))
+        return drawn[-1]
+
+    system = entropy.token
+    monkeypatch.setattr(entropy, "draw", draw)
+    made = Parties(4)
+    drawn.clear()
+    made.clients[1] = made.protocol.client(made.session, 1)
+    made.finish_stage()
+    assert [secret.wiped for secret in drawn] == [False, False]
+    made.send([1])
+    assert [len(secret) for secret in drawn] == [32, 32, 32, 24]
+    assert all(secret.wiped for secret in drawn)
 
 
 def test_used_keys_are_saved_as_nothing() -> None:

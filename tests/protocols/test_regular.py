@@ -73,11 +73,15 @@ def suffices(parties: Parties, answered: set[int]) -> bool:
 
 
 @pytest.mark.parametrize("adversary", LEVELS)
-@pytest.mark.parametrize("seed", range(25))
-def test_exact_sums_under_random_dropouts(seed: int, adversary: str) -> None:
-    """Where too few answer nothing changes, and the session goes on once enough others have."""
+@pytest.mark.parametrize("neighbors", [4, 8])
+@pytest.mark.parametrize("seed", range(15))
+def test_exact_sums_under_random_dropouts(seed: int, neighbors: int, adversary: str) -> None:
+    """Where too few answer nothing changes, and the session goes on once enough others have.
+
+    With 8 neighbors, of which 3 suffice, some clients vanish next to each other.
+    """
     rng = np.random.default_rng(seed)
-    parties = session_of(adversary)
+    parties = session_of(adversary, neighbors=neighbors)
     contributors: set[int] = set()
     for stage in stages_of(adversary):
         assert parties.server.stage is stage
@@ -320,13 +324,14 @@ def test_a_secret_shared_wrongly_names_its_owner(
     if company:
         absent.add((far or [7])[0])
     parties.finish_stage(absent=absent)
-    parties.send(list(parties.mail))
+    parties.send(list(parties.mail)[1:])
     before = snapshot(parties.server)
     for _ in range(2):
         with pytest.raises(CheaterDetected, match="shares of client 3 do not give") as caught:
             parties.server.advance()
         assert caught.value.culprit == owner
         assert snapshot(parties.server) == before
+    parties.send(list(parties.mail)[:1])
     with pytest.raises(LocalProtocolError, match="no result"):
         parties.server.result()
 

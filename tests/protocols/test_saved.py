@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
+from fedsecure import wire
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import (
     CheaterDetected,
@@ -16,8 +18,9 @@ from fedsecure.errors import (
     RemoteProtocolError,
 )
 from fedsecure.protocols.masking import MaskingClient, MaskingServer
+from fedsecure.protocols.masking.messages import AdvertiseKeys, read
 from fedsecure.protocols.masking.states import Stage
-from parties import LEVELS, Parties, encoded, make_updates, stages_of
+from parties import LEVELS, Parties, body_of, encoded, make_updates, reseal, stages_of
 from restarts import CASES, SIZE, case, counted_entropy, restored, restored_server, walked
 
 if TYPE_CHECKING:
@@ -264,6 +267,24 @@ def test_a_restored_server_takes_each_answer_once(adversary: str) -> None:
             twin.server.receive(1, message)
         twin.finish_stage(absent=[1])
     parties.check()
+
+
+@pytest.mark.parametrize("adversary", LEVELS)
+def test_a_restored_server_knows_all_keys(adversary: str) -> None:
+    """What one client has advertised, in either role, no other one may advertise."""
+    parties = case(adversary)
+    (first,), (second,) = parties.answer(0), parties.answer(1)
+    parties.server.receive(0, first)
+    taken, own = (read(AdvertiseKeys, body_of(message)) for message in (first, second))
+    server = restored_server(parties)
+    for key in (taken.share_key, taken.mask_key):
+        for role in ("share_key", "mask_key"):
+            copied = wire.encode_control(msgspec.structs.replace(own, **{role: key}))
+            with pytest.raises(RemoteProtocolError, match="was advertised before"):
+                server.receive(1, reseal(second, body=copied))
+    server.receive(1, second)
+    parties.finish_stage_of([2, 3])
+    parties.finish()
 
 
 @pytest.mark.parametrize("adversary", LEVELS)

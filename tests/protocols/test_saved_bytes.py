@@ -30,6 +30,12 @@ HELD = ("own", "held")
 MASKS = ("pair", "self seed")
 
 
+def parts(kind: type[Any], data: bytes) -> tuple[Any, bytes]:
+    """The state in a party's bytes, and what follows it."""
+    size = int.from_bytes(data[17:25], "little")
+    return wire.decode_control(kind, data[25 : 25 + size]), data[25 + size : -32]
+
+
 # --- which secrets are in the bytes -----------------------------------------------------------
 
 
@@ -80,6 +86,13 @@ class Secrets:
         for name, secrets in self.known.items():
             for secret in secrets:
                 assert (secret in data) == (name in present), name
+        state, _ = parts(ClientState, data)
+        # Nothing stands in the place of what is gone, not even zeros.
+        assert bool(state.share_secret) == ("c" in present)
+        assert bool(state.mask_secret) == ("s" in present)
+        assert bool(state.rounding) == ("rounding" in present)
+        assert bool(state.fingerprint) == ("fingerprint" in present)
+        assert state.given == ("fingerprint" not in present)
         identity = self.parties.protocol.identity_of(ME)
         if identity is not None:
             assert identity.to_bytes() not in data
@@ -275,10 +288,7 @@ def test_a_state_cut_short(saved: Saved, less: int) -> None:
 
 
 def state_of(saved: Saved) -> tuple[Any, bytes]:
-    kind, data, _ = saved
-    size = int.from_bytes(data[17:25], "little")
-    state = ClientState if kind is MaskingClient else ServerState
-    return wire.decode_control(state, data[25 : 25 + size]), data[25 + size : -32]
+    return parts(ClientState if saved[0] is MaskingClient else ServerState, saved[1])
 
 
 def test_what_follows_the_state(saved: Saved) -> None:
