@@ -29,7 +29,7 @@ from fedsecure.protocols.masking.messages import (
 )
 from fedsecure.protocols.masking.states import Stage
 from fuzz.snapshots import snapshot
-from parties import Parties, body_of, refuses_for_good, reseal, stages_of
+from parties import Parties, body_of, make_updates, refuses_for_good, reseal, stages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,6 +107,10 @@ def test_exact_sums_under_random_dropouts(seed: int, neighbors: int, adversary: 
     parties.check()
     result = parties.server.result()
     assert result.contributors == tuple(sorted(contributors))
+    updates = make_updates(COUNT, 4)
+    for key, mean in result.mean.items():
+        plain = np.mean([updates[name][key] for name in contributors], axis=0)
+        np.testing.assert_allclose(mean, plain, atol=2**-11)
     assert result.dropouts == tuple(sorted(set(range(COUNT)) - contributors))
     done = [client.transcript for client in parties.clients.values() if client.finished]
     assert set(done) == {result.transcript}
