@@ -21,22 +21,66 @@ struct Tier {
 };
 
 #if defined(FEDSECURE_X86_64)
-// AES-NI and SSE4.1 use the registers every x86-64 system saves, so CPUID alone decides (no
-// XGETBV).
-bool has_aesni() {
-  constexpr unsigned kNeeded = (1u << 25) | (1u << 19);  // of leaf 1, ECX: AES and SSE4.1
-#if defined(_MSC_VER)
-  int leaf[4];
-  __cpuid(leaf, 1);
-  const auto features = static_cast<unsigned>(leaf[2]);
-#else
+struct Cpuid {
   unsigned eax = 0;
   unsigned ebx = 0;
-  unsigned features = 0;
+  unsigned ecx = 0;
   unsigned edx = 0;
-  if (__get_cpuid(1, &eax, &ebx, &features, &edx) == 0) return false;
+};
+
+// All zeros where the processor has no such leaf.
+Cpuid cpuid(unsigned leaf) {
+  Cpuid found;
+#if defined(_MSC_VER)
+  int words[4];
+  __cpuid(words, 0);
+  if (leaf > static_cast<unsigned>(words[0])) return found;
+  __cpuidex(words, static_cast<int>(leaf), 0);
+  found = {static_cast<unsigned>(words[0]), static_cast<unsigned>(words[1]),
+           static_cast<unsigned>(words[2]), static_cast<unsigned>(words[3])};
+#else
+  __get_cpuid_count(leaf, 0, &found.eax, &found.ebx, &found.ecx, &found.edx);
 #endif
-  return (features & kNeeded) == kNeeded;
+  return found;
+}
+
+constexpr bool has_all(std::uint64_t features, std::uint64_t needed) {
+  return (features & needed) == needed;
+}
+
+// Bits of leaf 1, ECX; of leaf 7, EBX and ECX; and of XCR0 (Intel SDM, volumes 2A and 1, chapter
+// 13; the AMD manual agrees).
+constexpr unsigned kSse41 = 1u << 19, kAes = 1u << 25, kOsXsave = 1u << 27, kAvx = 1u << 28;
+constexpr unsigned kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512bw = 1u << 30, kAvx512vl = 1u << 31;
+constexpr unsigned kVaes = 1u << 9;
+constexpr std::uint64_t kXmmYmm = 0x6;      // SSE and AVX state
+constexpr std::uint64_t kXmmYmmZmm = 0xE6;  // and mask registers, upper halves, registers 16-31
+
+// Which registers the operating system saves when it switches threads: a processor may have wider
+// ones, but using those would mix up the threads' values.
+bool saves_registers(std::uint64_t states) {
+  if (!has_all(cpuid(1).ecx, kOsXsave)) return false;
+#if defined(_MSC_VER)
+  return has_all(_xgetbv(0), states);
+#else
+  unsigned low;
+  unsigned high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return has_all(low, states);
+#endif
+}
+
+// AES-NI and SSE4.1 use the registers every x86-64 system saves, so CPUID alone decides.
+bool has_aesni() { return has_all(cpuid(1).ecx, kAes | kSse41); }
+
+[[maybe_unused]] bool has_vaes256() {
+  return has_aesni() && has_all(cpuid(1).ecx, kAvx) && has_all(cpuid(7).ebx, kAvx2) &&
+         has_all(cpuid(7).ecx, kVaes) && saves_registers(kXmmYmm);
+}
+
+[[maybe_unused]] bool has_vaes512() {
+  return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512bw | kAvx512vl) &&
+         saves_registers(kXmmYmmZmm);
 }
 #endif
 
@@ -44,6 +88,14 @@ bool always() { return true; }
 
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
 const Tier kTiers[] = {
+#if defined(FEDSECURE_VAES512)
+    {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackPortable, &kernels::kFixedPointPortable},
+     has_vaes512},
+#endif
+#if defined(FEDSECURE_VAES256)
+    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointPortable},
+     has_vaes256},
+#endif
 #if defined(FEDSECURE_X86_64)
     {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable},
      has_aesni},

@@ -1,10 +1,11 @@
 // The contract of every kernel. A tier ("portable", "aesni", ...) is a set of these tables; all
 // tiers give the same bits, and the portable one is the specification.
 //
-// A kernel file is named <primitive>_<tier>.cpp and is bare: this header, intrinsics, integers. No
-// STL, allocation, exceptions or threads, and nothing with external linkage but its const table: an
-// inline function compiled with wider instruction flags would become a weak symbol, which the
-// linker may then choose for every caller, also on processors without those instructions.
+// A kernel file is named <primitive>_<tier>.cpp and is bare: this header (or one that several tiers
+// share, as prg_x86.hpp), intrinsics, integers. No STL, allocation, exceptions or threads, and
+// nothing with external linkage but its const table: an inline function compiled with wider
+// instruction flags would become a weak symbol, which the linker may then choose for every caller,
+// also on processors without those instructions.
 //
 // "Constant time" below: neither branches nor memory addresses depend on keys, keystream or ring
 // values; lengths, widths, signs and positions are public.
@@ -120,7 +121,9 @@ struct Kernels {
 };
 
 extern const PrgKernels kPrgPortable;
-extern const PrgKernels kPrgAesni;  // only linked on x86-64
+extern const PrgKernels kPrgAesni;    // only linked on x86-64,
+extern const PrgKernels kPrgVaes256;  // these two only if the compiler knows the instructions
+extern const PrgKernels kPrgVaes512;
 extern const PackKernels kPackPortable;
 extern const FixedPointKernels kFixedPointPortable;
 

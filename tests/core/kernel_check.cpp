@@ -8,16 +8,13 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/kernels.hpp"
+#include "dispatch.hpp"
 
 int main(int argc, char** argv) {
   using namespace fedsecure::kernels;
   if (argc != 5 || std::strlen(argv[2]) != 2 * kSeedBytes) return 2;
-  const PrgKernels* kernels = std::strcmp(argv[1], "portable") == 0 ? &kPrgPortable : nullptr;
-#if defined(__x86_64__)
-  if (std::strcmp(argv[1], "aesni") == 0) kernels = &kPrgAesni;
-#endif
-  if (kernels == nullptr) return 2;
+  fedsecure::select_kernels(argv[1]);
+  const PrgKernels* const kernels = fedsecure::active_kernels().prg;
   unsigned char seed[kSeedBytes];
   for (std::size_t i = 0; i < kSeedBytes; ++i) {
     const char digits[3] = {argv[2][2 * i], argv[2][2 * i + 1], 0};

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCES = ROOT / "csrc"
 KERNELS = SOURCES / "kernels"
 COMPILER = os.environ.get("CXX", "c++").split()
+X86_TIERS = {
+    "aesni": ["-maes", "-msse4.1"],
+    "vaes256": ["-maes", "-mavx2", "-mvaes"],
+    "vaes512": ["-maes", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mvaes"],
+}
+OPTIONAL = {"VAES256", "VAES512"}
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 
 needs_compiler = pytest.mark.skipif(
@@ -29,23 +36,42 @@ needs_compiler = pytest.mark.skipif(
 
 def kernel_flags(source: Path) -> list[str]:
     """The flags that CMakeLists.txt gives one kernel file."""
-    if source.name.endswith("_aesni.cpp"):
-        return ["-maes", "-msse4.1"]
+    tier = source.stem.rpartition("_")[2]
+    if source.parent == KERNELS and tier in X86_TIERS:
+        return X86_TIERS[tier]
     return ["-ffp-contract=off"] if source.name.startswith("fixed_point") else []
+
+
+@cache
+def knows(*flags: str) -> bool:
+    """Whether the compiler takes these flags."""
+    command = [*COMPILER, *flags, "-fsyntax-only", "-x", "c++", os.devnull]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def is_built(source: Path) -> bool:
+    """Whether a kernel file is built on this machine, by this compiler."""
+    tier = source.stem.rpartition("_")[2]
+    return tier not in X86_TIERS or (X86_64 and knows(*X86_TIERS[tier]))
 
 
 def kernel_sources() -> list[Path]:
     """The kernel files that are built on this machine."""
-    every = sorted(KERNELS.glob("*.cpp"))
-    return [path for path in every if X86_64 or not path.name.endswith("_aesni.cpp")]
+    return [path for path in sorted(KERNELS.glob("*.cpp")) if is_built(path)]
+
+
+def tier_macros() -> list[str]:
+    """What CMakeLists.txt defines so that the tiers that are built can be chosen."""
+    if not X86_64:
+        return []
+    optional = {path.stem.rpartition("_")[2].upper() for path in kernel_sources()} & OPTIONAL
+    return ["-DFEDSECURE_X86_64", *(f"-DFEDSECURE_{tier}" for tier in sorted(optional))]
 
 
 def compile_object(source: Path, folder: Path, *flags: str) -> Path:
     """One source file to one object file."""
     target = folder / (source.name + ".o")
-    options = ["-std=c++17", "-O3", f"-I{SOURCES}", *kernel_flags(source), *flags]
-    if X86_64:
-        options.append("-DFEDSECURE_X86_64")
+    options = ["-std=c++17", "-O3", f"-I{SOURCES}", *tier_macros(), *kernel_flags(source), *flags]
     subprocess.run([*COMPILER, *options, "-c", source, "-o", target], check=True)
     return target
 

@@ -1,12 +1,15 @@
 // What the core does with secrets, seen from outside it. Built with FEDSECURE_CONSTTIME_CHECK and
 // run by valgrind for the second use; both are driven by test_secrets.py.
 //
-//   secrets_check residue TIER OPERATION    exit 1 if secrets are left on the stack after the call
+//   secrets_check residue TIER OPERATION    exit 1 if secrets are left on the stack or in vector
+//                                           registers after the call
 //   secrets_check consttime TIER OPERATION  marks the secrets as uninitialised; valgrind then
 //   reports
 //                                           every branch and address that depends on one
+//                                           (exit 77: valgrind's processor has no such tier)
 //   secrets_check control any any           what valgrind must report: a table look-up by secret
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -95,7 +98,35 @@ void run(const std::string& operation) {
 #endif
 
 constexpr std::size_t kStackBytes = 96 * 1024;
-std::uint8_t snapshot[kStackBytes];
+constexpr std::size_t kRegisterBytes = 32 * 64;
+std::uint8_t snapshot[kStackBytes + kRegisterBytes];
+
+// The widest registers that the tier can have used, behind the copy of the stack.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SAVE(move, i) move #i ", 64*" #i "(%0)\n\t"
+#define SAVE_8(move, a, b, c, d, e, f, g, h)                                          \
+  SAVE(move, a)                                                                       \
+  SAVE(move, b) SAVE(move, c) SAVE(move, d) SAVE(move, e) SAVE(move, f) SAVE(move, g) \
+      SAVE(move, h)
+#define SAVE_16(move) \
+  SAVE_8(move, 0, 1, 2, 3, 4, 5, 6, 7) SAVE_8(move, 8, 9, 10, 11, 12, 13, 14, 15)
+#define SAVE_16_MORE(move) \
+  SAVE_8(move, 16, 17, 18, 19, 20, 21, 22, 23) SAVE_8(move, 24, 25, 26, 27, 28, 29, 30, 31)
+void save_registers(const std::string& tier) {
+  std::uint8_t* const to = snapshot + kStackBytes;
+  if (tier == "vaes512")
+    __asm__ __volatile__(SAVE_16("vmovdqu64 %%zmm") SAVE_16_MORE("vmovdqu64 %%zmm")
+                         :
+                         : "r"(to)
+                         : "memory");
+  else if (tier == "vaes256")
+    __asm__ __volatile__(SAVE_16("vmovdqu %%ymm") : : "r"(to) : "memory");
+  else
+    __asm__ __volatile__(SAVE_16("movdqu %%xmm") : : "r"(to) : "memory");
+}
+#else
+void save_registers(const std::string&) {}
+#endif
 
 // The same frame for both: paints the stack that later calls will use, or copies it away.
 KEEP_APART void stack(bool paint) {
@@ -113,19 +144,21 @@ int occurrences(const char* what, const void* data, std::size_t size) {
   int found = 0;
   const auto* const from = static_cast<const std::uint8_t*>(data);
   for (std::size_t i = 0; i + 8 <= size; i += 4)
-    for (std::size_t j = 0; j + 8 <= kStackBytes; ++j)
+    for (std::size_t j = 0; j + 8 <= sizeof snapshot; ++j)
       if (std::memcmp(from + i, snapshot + j, 8) == 0) {
-        std::printf("%s, byte %zu, is at %zu bytes below the top\n", what, i, kStackBytes - j);
+        std::printf("%s, byte %zu, is at byte %zu of %zu of the stack, then registers\n", what, i,
+                    j, kStackBytes);
         ++found;
       }
   return found;
 }
 
-// Words that look random although nothing on this stack should: bitsliced states have no fixed
-// form. Paint, pointers (whose top 16 bits are zero) and text do not count.
+// Words that look random although nothing on this stack, or in registers, should: bitsliced states
+// and masked vectors have no fixed form. Paint, pointers (whose top 16 bits are zero) and text do
+// not count.
 int random_words() {
   int found = 0;
-  for (std::size_t i = 0; i + 8 <= kStackBytes; i += 8) {
+  for (std::size_t i = 0; i + 8 <= sizeof snapshot; i += 8) {
     const auto word = kernels::load<std::uint64_t>(snapshot + i);
     const bool text = (word & 0x8080808080808080u) == 0;
     int bits = 0;
@@ -135,9 +168,10 @@ int random_words() {
   return found;
 }
 
-int residue(const std::string& operation) {
+int residue(const std::string& tier, const std::string& operation) {
   stack(true);
   run(operation);
+  save_registers(tier);
   stack(false);
   const PrgKeys keys(active_kernels(), seeds[0], 3);
   std::vector<std::uint8_t> stream(12000);
@@ -163,8 +197,10 @@ int main(int argc, char** argv) {
     bytes[secrets[0][0]] = 1;
     return 0;
   }
+  const std::vector<std::string> tiers = available_kernels();
+  if (std::find(tiers.begin(), tiers.end(), argv[2]) == tiers.end()) return 77;
   select_kernels(argv[2]);
-  if (mode == "residue") return residue(argv[3]);
+  if (mode == "residue") return residue(argv[2], argv[3]);
   mark_secrets();
   run(argv[3]);
 }

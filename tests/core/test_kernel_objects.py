@@ -23,7 +23,7 @@ pytestmark = native.needs_compiler
 
 @pytest.fixture(scope="module")
 def kernel_check(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sources = [path for path in native.kernel_sources() if path.name.startswith("prg_")]
+    sources = [*native.kernel_sources(), native.SOURCES / "dispatch.cpp"]
     sources.append(Path(__file__).parent / "kernel_check.cpp")
     return native.link(tmp_path_factory.mktemp("kernels") / "kernel_check", sources)
 

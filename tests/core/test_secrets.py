@@ -1,4 +1,4 @@
-"""Secrets neither stay on the stack nor decide branches and addresses."""
+"""Secrets stay neither on the stack nor in registers, nor decide branches and addresses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def valgrind(*command: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("name", _core.available_kernels())
-def test_nothing_is_left_on_the_stack(program: Path, name: str, operation: str) -> None:
+def test_nothing_is_left_behind(program: Path, name: str, operation: str) -> None:
     result = native.run(program, "residue", name, operation)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -53,6 +53,8 @@ def test_nothing_is_left_on_the_stack(program: Path, name: str, operation: str) 
 @pytest.mark.parametrize("name", _core.available_kernels())
 def test_constant_time(program: Path, name: str, operation: str) -> None:
     result = valgrind(program, "consttime", name, operation)
+    if result.returncode == 77:
+        pytest.skip("valgrind has no such processor; prg_x86.hpp, shared by the x86 tiers, is seen")
     assert result.returncode == 0, result.stderr
 
 
