@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from fedsecure import _core
 
 KERNEL_SETS = tuple(_core.available_kernels())
-SIZES = [10_000, 1_000_000]  # inside the second-level cache, and far outside it
-NEIGHBORS = [1, 8]
+# Weights and neighbors: inside the second-level cache, outside it, and 64 MB as a large model has,
+# where a loop over neighbors that passes over the whole vector each time waits for memory.
+CASES = [(10_000, 1), (10_000, 8), (1_000_000, 1), (1_000_000, 8), (1 << 24, 16)]
 THREADS = [1, 0]  # 0: all cores
 PIECE = 1 << 16  # words of 4 bytes: keystream and sum stay in the cache between the two passes
 # Fixed, so that two commits expand the same seeds; the time does not depend on their value.
@@ -35,12 +36,16 @@ def seeds(neighbors: int) -> tuple[np.ndarray, np.ndarray]:
     return drawn, np.resize(np.array([1, -1], np.int8), neighbors)
 
 
+def rounds(size: int) -> int | None:
+    """Returns how often to run one: a fixed few times what takes seconds."""
+    return 5 if size > 1_000_000 else None
+
+
 def group(size: int) -> str:
     return f"mask uint32, d = {size}; weights counted once per neighbor"
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("neighbors", NEIGHBORS)
+@pytest.mark.parametrize(("size", "neighbors"), CASES)
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
 def bench_apply_masks(
@@ -54,11 +59,11 @@ def bench_apply_masks(
         f"{kernels}, {neighbors} neighbors, {threads or 'all'} threads",
         size * neighbors,
         lambda: _core.apply_masks(total, drawn, signs, 0, threads=threads),
+        rounds(size),
     )
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("neighbors", NEIGHBORS)
+@pytest.mark.parametrize(("size", "neighbors"), CASES)
 def bench_cryptography(per_weight: Run, neighbors: int, size: int) -> None:
     total = np.zeros(size, np.uint32)
     zeros, stream = bytes(4 * PIECE), np.empty(4 * PIECE + 16, np.uint8)
@@ -74,11 +79,11 @@ def bench_cryptography(per_weight: Run, neighbors: int, size: int) -> None:
                 encryptor.update_into(memoryview(zeros)[: part.nbytes], stream)
                 combine(part, stream[: part.nbytes].view(np.uint32), out=part)
 
-    per_weight(group(size), f"cryptography, {neighbors} neighbors", size * neighbors, mask)
+    what = f"cryptography, {neighbors} neighbors"
+    per_weight(group(size), what, size * neighbors, mask, rounds(size))
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("neighbors", NEIGHBORS)
+@pytest.mark.parametrize(("size", "neighbors"), CASES)
 def bench_numpy_pcg64(per_weight: Run, neighbors: int, size: int) -> None:
     total = np.zeros(size, np.uint32)
     _, signs = seeds(neighbors)
@@ -91,4 +96,5 @@ def bench_numpy_pcg64(per_weight: Run, neighbors: int, size: int) -> None:
                 part = total[start : start + PIECE]
                 combine(part, generator.integers(0, 2**32, len(part), np.uint32), out=part)
 
-    per_weight(group(size), f"numpy PCG64, {neighbors} neighbors", size * neighbors, mask)
+    what = f"numpy PCG64, {neighbors} neighbors"
+    per_weight(group(size), what, size * neighbors, mask, rounds(size))
