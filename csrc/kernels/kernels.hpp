@@ -125,6 +125,7 @@ extern const PrgKernels kPrgAesni;    // only linked on x86-64,
 extern const PrgKernels kPrgVaes256;  // these two only if the compiler knows the instructions
 extern const PrgKernels kPrgVaes512;
 extern const PackKernels kPackPortable;
+extern const PackKernels kPackVaes512;  // linked where kPrgVaes512 is
 extern const FixedPointKernels kFixedPointPortable;
 
 // Unaligned little-endian access without aliasing trouble; compiles to one move.

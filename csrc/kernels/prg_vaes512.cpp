@@ -1,8 +1,8 @@
-// AES-128-CTR with the vector AES instructions on 64-byte registers (compiled with -mvaes -mavx512f
-// -mavx512bw -mavx512vl -maes; run only where CPUID and the operating system say so). prg_aesni.cpp
-// says what the members of the vector type mean. Not for MSVC, which has no way to clear registers
-// 16 to 31.
+// AES-128-CTR with the vector AES instructions on 64-byte registers (compiled with the flags
+// of the tier, see CMakeLists.txt; run only where CPUID and the operating system say so).
+// prg_aesni.cpp says what the members of the vector type mean. Not for MSVC: see clear_zmm.hpp.
 
+#include "clear_zmm.hpp"
 #include "prg_x86.hpp"
 
 namespace fedsecure::kernels {
@@ -13,8 +13,7 @@ struct Zmm {
   static constexpr std::size_t kBlocks = 4;
   static constexpr std::size_t kInFlight = 8;
 
-  // With a mask of all ones, for the plain intrinsic makes GCC 12 warn of its own header.
-  static Reg repeat(__m128i block) { return _mm512_maskz_broadcast_i32x4(0xFFFF, block); }
+  static Reg repeat(__m128i block) { return _mm512_broadcast_i32x4(block); }
   static Reg get(const std::uint8_t* from) { return _mm512_loadu_si512(from); }
   static void put(std::uint8_t* to, Reg value) { _mm512_storeu_si512(to, value); }
 
@@ -49,32 +48,7 @@ struct Zmm {
     if constexpr (kWordBytes == 8) return _mm512_sub_epi64(a, b);
   }
 
-  // The rest of the program is compiled for narrower registers and clears only the lowest 16 bytes
-  // of registers 0 to 15. VZEROALL clears those 16 whole, and no intrinsic reaches the other 16.
-  static void clear_registers() {
-    _mm256_zeroall();
-    __asm__ __volatile__(
-        "vpxord %%xmm16, %%xmm16, %%xmm16\n\t"
-        "vpxord %%xmm17, %%xmm17, %%xmm17\n\t"
-        "vpxord %%xmm18, %%xmm18, %%xmm18\n\t"
-        "vpxord %%xmm19, %%xmm19, %%xmm19\n\t"
-        "vpxord %%xmm20, %%xmm20, %%xmm20\n\t"
-        "vpxord %%xmm21, %%xmm21, %%xmm21\n\t"
-        "vpxord %%xmm22, %%xmm22, %%xmm22\n\t"
-        "vpxord %%xmm23, %%xmm23, %%xmm23\n\t"
-        "vpxord %%xmm24, %%xmm24, %%xmm24\n\t"
-        "vpxord %%xmm25, %%xmm25, %%xmm25\n\t"
-        "vpxord %%xmm26, %%xmm26, %%xmm26\n\t"
-        "vpxord %%xmm27, %%xmm27, %%xmm27\n\t"
-        "vpxord %%xmm28, %%xmm28, %%xmm28\n\t"
-        "vpxord %%xmm29, %%xmm29, %%xmm29\n\t"
-        "vpxord %%xmm30, %%xmm30, %%xmm30\n\t"
-        "vpxord %%xmm31, %%xmm31, %%xmm31"
-        :
-        :
-        : "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
-          "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "memory");
-  }
+  static void clear_registers() { clear_zmm(); }
 };
 
 }  // namespace

@@ -28,7 +28,7 @@ def packed(x: np.ndarray, bits: int) -> np.ndarray:
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize(("lane", "bits"), WIDTHS)
 def test_every_width_against_integers(lane: type[np.unsignedinteger], bits: int) -> None:
-    for count in (0, 1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 129):
+    for count in (0, 1, 2, 7, 8, 9, 15, 16, 17, 63, 64, 65, 129, 255, 256, 257, 1031):
         x = any_words(lane, count)
         values = [int(v) % (1 << bits) for v in x]
         data = packed(x, bits)
