@@ -54,7 +54,7 @@ def test_nothing_is_left_behind(program: Path, name: str, operation: str) -> Non
 def test_constant_time(program: Path, name: str, operation: str) -> None:
     result = valgrind(program, "consttime", name, operation)
     if result.returncode == 77:
-        pytest.skip("valgrind has no such processor; prg_x86.hpp, shared by the x86 tiers, is seen")
+        pytest.skip("valgrind has no such processor; what prg_x86.hpp shares is seen with others")
     assert result.returncode == 0, result.stderr
 
 
