@@ -117,6 +117,14 @@ py::bytes py_random_bytes(py::handle n) {
   return result;
 }
 
+std::uint64_t py_aes_rounds(py::handle count) {
+  const std::uint64_t wanted = to_unsigned(count, "count");
+  if (wanted >> 63 != 0) throw py::value_error("count must lie in [0, 2**63)");
+  const kernels::PortKernels* const port = active_kernels().port;
+  const py::gil_scoped_release nogil;
+  return port == nullptr ? 0 : port->aes_rounds(wanted);
+}
+
 }  // namespace
 
 void bind_system(py::module_& m) {
@@ -131,6 +139,13 @@ void bind_system(py::module_& m) {
         "select_kernels(name: str) -> None\n\n"
         "Use the named kernel set from now on, in all threads (for tests and benches; users set\n"
         "FEDSECURE_KERNELS before importing). ValueError, naming the available ones, otherwise.");
+  m.def(
+      "aes_rounds", &py_aes_rounds, py::arg("count"),
+      "aes_rounds(count: int) -> int\n\n"
+      "Do at least count (below 2**63) rounds of AES, on one block each, with the instructions of\n"
+      "the kernel set in use, one thread, registers only; return how many. For measuring: timed,\n"
+      "it is the rate no AES-CTR on this processor exceeds, a block of AES-128 being 10 rounds.\n"
+      "0 where the kernel set has no AES instructions.");
   m.def("random_bytes", &py_random_bytes, py::arg("n"),
         "random_bytes(n: int) -> bytes\n\n"
         "n bytes from the operating system's generator; RuntimeError if it gives none.");

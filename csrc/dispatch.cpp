@@ -89,18 +89,22 @@ bool always() { return true; }
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
 const Tier kTiers[] = {
 #if defined(FEDSECURE_VAES512)
-    {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointPortable},
+    {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointPortable,
+      &kernels::kPortVaes512},
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)
-    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointPortable},
+    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointPortable,
+      &kernels::kPortVaes256},
      has_vaes256},
 #endif
 #if defined(FEDSECURE_X86_64)
-    {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable},
+    {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable,
+      &kernels::kPortAesni},
      has_aesni},
 #endif
-    {{"portable", &kernels::kPrgPortable, &kernels::kPackPortable, &kernels::kFixedPointPortable},
+    {{"portable", &kernels::kPrgPortable, &kernels::kPackPortable, &kernels::kFixedPointPortable,
+      nullptr},
      always},
 };
 

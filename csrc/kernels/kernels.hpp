@@ -112,12 +112,20 @@ struct FixedPointKernels {
   FloatKernels<double> f64;
 };
 
+// For measuring only, and so without known answers.
+struct PortKernels {
+  // Does at least count rounds of AES on one block each, in registers and otherwise as fast as the
+  // processor issues them. Returns how many.
+  std::uint64_t (*aes_rounds)(std::uint64_t count);
+};
+
 // One tier. Tables are shared between tiers where a tier has nothing faster.
 struct Kernels {
   const char* name;
   const PrgKernels* prg;
   const PackKernels* pack;
   const FixedPointKernels* fixed_point;
+  const PortKernels* port;  // null where there are no AES instructions
 };
 
 extern const PrgKernels kPrgPortable;
@@ -127,6 +135,9 @@ extern const PrgKernels kPrgVaes512;
 extern const PackKernels kPackPortable;
 extern const PackKernels kPackVaes512;  // linked where kPrgVaes512 is
 extern const FixedPointKernels kFixedPointPortable;
+extern const PortKernels kPortAesni;  // linked where the tier's PrgKernels are
+extern const PortKernels kPortVaes256;
+extern const PortKernels kPortVaes512;
 
 // Unaligned little-endian access without aliasing trouble; compiles to one move.
 template <typename T>
