@@ -87,6 +87,17 @@ void refuse_overlap(const py::array& a, const char* a_name, const py::array& b,
   refuse_overlap(a, a_name, b.data(), static_cast<std::size_t>(b.nbytes()), b_name);
 }
 
+void check_seeds(const py::array& seeds, const py::array& signs) {
+  check_layout(seeds, "seeds", 2);
+  check_layout(signs, "signs", 1);
+  if (!holds<std::uint8_t>(seeds)) refuse_dtype(seeds, "seeds", "uint8");
+  if (!holds<std::int8_t>(signs)) refuse_dtype(signs, "signs", "int8");
+  if (seeds.shape(1) != static_cast<py::ssize_t>(kSeedBytes) || seeds.shape(0) != signs.shape(0))
+    throw py::value_error("seeds must have shape (k, 24) and signs (k,), got (" +
+                          std::to_string(seeds.shape(0)) + ", " + std::to_string(seeds.shape(1)) +
+                          ") and (" + std::to_string(signs.shape(0)) + ",)");
+}
+
 span<const std::uint8_t> byte_input(const py::array& array, const char* name) {
   check_layout(array, name, 1);
   if (!holds<std::uint8_t>(array)) refuse_dtype(array, name, "uint8");
@@ -183,5 +194,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   m.attr("__version__") = FEDSECURE_VERSION;
   bindings::bind_system(m);
   bindings::bind_vectors(m);
+  bindings::bind_client_pass(m);
   bindings::bind_shamir(m);
 }

@@ -83,6 +83,9 @@ span<T> output(py::array& array, const char* name) {
   return span<T>(static_cast<T*>(array.mutable_data()), static_cast<std::size_t>(array.size()));
 }
 
+// Refuses what is not k seeds (uint8, k x kSeedBytes) and k signs (int8).
+void check_seeds(const py::array& seeds, const py::array& signs);
+
 // A one-dimensional array of bytes.
 span<const std::uint8_t> byte_input(const py::array& array, const char* name);
 span<std::uint8_t> byte_output(py::array& array, const char* name);
@@ -108,6 +111,7 @@ auto with_float(const py::array& array, const char* name, Use&& use) {
 
 void bind_system(py::module_& m);   // kernels, entropy, wiping
 void bind_vectors(py::module_& m);  // keystream, masks, ring, fixed point
+void bind_client_pass(py::module_& m);
 void bind_shamir(py::module_& m);
 
 }  // namespace fedsecure::bindings

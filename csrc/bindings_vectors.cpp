@@ -22,14 +22,7 @@ void py_keystream(py::handle seed, py::handle offset, py::array out, py::handle 
 
 void py_apply_masks(py::array acc, const py::array& seeds, const py::array& signs,
                     py::handle first_word, py::handle threads) {
-  check_layout(seeds, "seeds", 2);
-  check_layout(signs, "signs", 1);
-  if (!holds<std::uint8_t>(seeds)) refuse_dtype(seeds, "seeds", "uint8");
-  if (!holds<std::int8_t>(signs)) refuse_dtype(signs, "signs", "int8");
-  if (seeds.shape(1) != static_cast<py::ssize_t>(kSeedBytes) || seeds.shape(0) != signs.shape(0))
-    throw py::value_error("seeds must have shape (k, 24) and signs (k,), got (" +
-                          std::to_string(seeds.shape(0)) + ", " + std::to_string(seeds.shape(1)) +
-                          ") and (" + std::to_string(signs.shape(0)) + ",)");
+  check_seeds(seeds, signs);
   refuse_overlap(acc, "acc", seeds, "seeds");
   refuse_overlap(acc, "acc", signs, "signs");
   const std::uint64_t first = to_unsigned(first_word, "first_word");

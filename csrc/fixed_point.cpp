@@ -25,34 +25,11 @@ void check_sizes(std::size_t x, std::size_t out) {
                                 std::to_string(out));
 }
 
-void check_options(const EncodeOptions& options, std::size_t size) {
-  if (!std::isfinite(options.factor) || options.factor <= 0)
-    throw std::invalid_argument("factor must be finite and positive");
-  if (!std::isfinite(options.clip) || options.clip <= 0)
-    throw std::invalid_argument("clip must be finite and positive");
-  if (options.seed != nullptr && (options.first >= kMaxWords || size > kMaxWords - options.first))
-    throw std::invalid_argument("first + length must not pass 2**63 bytes of keystream");
-}
-
 void merge(FloatReport& total, const FloatReport& part) {
   total.outside += part.outside;
   total.nonfinite += part.nonfinite;
   total.too_large += part.too_large;
   total.max_abs = std::max(total.max_abs, part.max_abs);
-}
-
-// The report of a whole range, put together from its chunks (the order does not matter).
-template <typename Body>
-FloatReport collect(const Range& range, unsigned threads, const Body& body) {
-  FloatReport total;
-  std::mutex mutex;
-  parallel_for(range, threads, [&](std::uint64_t begin, std::uint64_t end) {
-    FloatReport part;
-    body(begin, end, &part);
-    const std::lock_guard<std::mutex> lock(mutex);
-    merge(total, declassify(part));
-  });
-  return total;
 }
 
 // Elements [begin, end) with random words, which exist only a block at a time.
@@ -73,6 +50,37 @@ void encode_stochastic(const Kernels& kernels, const PrgKey& key, span<const Flo
 }
 
 }  // namespace
+
+void check_options(const EncodeOptions& options, std::uint64_t size) {
+  if (!std::isfinite(options.factor) || options.factor <= 0)
+    throw std::invalid_argument("factor must be finite and positive");
+  if (!std::isfinite(options.clip) || options.clip <= 0)
+    throw std::invalid_argument("clip must be finite and positive");
+  if (options.seed != nullptr && (options.first >= kMaxWords || size > kMaxWords - options.first))
+    throw std::invalid_argument("first + length must not pass 2**63 bytes of keystream");
+}
+
+FloatReport collect(const Range& range, unsigned threads, const ReportingBody& body) {
+  FloatReport total;
+  std::mutex mutex;
+  parallel_for(range, threads, [&](std::uint64_t begin, std::uint64_t end) {
+    FloatReport part;
+    body(begin, end, &part);
+    const std::lock_guard<std::mutex> lock(mutex);
+    merge(total, declassify(part));
+  });
+  return total;
+}
+
+std::uint64_t checked(const FloatReport& report) {
+  if (report.nonfinite != 0)
+    throw std::invalid_argument(std::to_string(report.nonfinite) +
+                                " values are NaN or infinite and have no fixed-point form");
+  if (report.too_large != 0)
+    throw std::invalid_argument(std::to_string(report.too_large) +
+                                " values times factor reach 2**62; lower clip or factor");
+  return report.outside;
+}
 
 template <typename Float>
 FloatReport inspect(span<const Float> x, double clip, unsigned threads) {
@@ -100,14 +108,7 @@ std::uint64_t encode(span<const Float> x, const EncodeOptions& options, span<Wor
       encode_kernel<Float, Word> (*kernels.fixed_point)(from.data(), from.size(), options.factor,
                                                         options.clip, nullptr, to.data(), report);
   };
-  const FloatReport report = collect(Range{0, x.size(), kGrain}, options.threads, body);
-  if (report.nonfinite != 0)
-    throw std::invalid_argument(std::to_string(report.nonfinite) +
-                                " values are NaN or infinite and have no fixed-point form");
-  if (report.too_large != 0)
-    throw std::invalid_argument(std::to_string(report.too_large) +
-                                " values times factor reach 2**62; lower clip or factor");
-  return report.outside;
+  return checked(collect(Range{0, x.size(), kGrain}, options.threads, body));
 }
 
 template <typename Word, typename Float>

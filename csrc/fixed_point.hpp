@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "kernels/kernels.hpp"
+#include "parallel.hpp"
 #include "span.hpp"
 
 namespace fedsecure {
@@ -29,6 +31,18 @@ struct EncodeOptions {
   std::uint64_t first;       // element i uses 32-bit PRG word first + i
   unsigned threads;          // 0: one per processor
 };
+
+// Throws std::invalid_argument unless the options are possible for that many elements.
+void check_options(const EncodeOptions& options, std::uint64_t size);
+
+// What parallel_for calls, with a report of its own for each chunk; and the report of the whole
+// range, put together from those of the chunks (their order does not matter).
+using ReportingBody =
+    std::function<void(std::uint64_t begin, std::uint64_t end, FloatReport* report)>;
+FloatReport collect(const Range& range, unsigned threads, const ReportingBody& body);
+
+// How many values were clipped; throws std::invalid_argument when some could not be encoded.
+std::uint64_t checked(const FloatReport& report);
 
 // Returns how many x were outside [-clip, clip] (and were clipped). Throws std::invalid_argument,
 // with out unspecified, when an x is not finite or a |t| is 2^62 or more; with out unchanged when

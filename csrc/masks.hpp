@@ -2,10 +2,41 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 
+#include "prg.hpp"
 #include "span.hpp"
 
 namespace fedsecure {
+
+// Seeds with their signs, expanded once, for whoever adds their masks piece by piece. The seeds are
+// copied; the signs are referred to.
+class MaskSum {
+ public:
+  // Throws std::invalid_argument when a sign is neither +1 nor -1.
+  MaskSum(const Kernels& kernels, const std::uint8_t* seeds, span<const std::int8_t> signs);
+
+  std::size_t size() const { return keys_.size(); }
+
+  // acc[i] += sum over j of signs[j] * word (first_word + i), on the calling thread. The last word
+  // must pass check_words.
+  template <typename Word>
+  void add(span<Word> acc, std::uint64_t first_word) const;
+
+ private:
+  const Kernels& kernels_;
+  PrgKeys keys_;
+  const std::int8_t* signs_;
+};
+
+// Throws std::invalid_argument when words [first_word, first_word + count) of a keystream pass 2^63
+// bytes.
+template <typename Word>
+void check_words(std::uint64_t first_word, std::uint64_t count) {
+  constexpr std::uint64_t kLimit = kKeystreamLimit / sizeof(Word);
+  if (first_word >= kLimit || count > kLimit - first_word)
+    throw std::invalid_argument("first_word + length must not pass 2**63 bytes of keystream");
+}
 
 // acc[i] += sum over j of signs[j] * word (first_word + i) of PRG(seeds[j]), wrapping in the lane,
 // where word i of a keystream is little-endian at byte i * sizeof(Word). seeds holds signs.size()

@@ -15,14 +15,6 @@ constexpr std::uint64_t kAlign = 8;          // 8 elements of any width end on a
 template <typename Word>
 constexpr unsigned kLaneBits = 8 * sizeof(Word);
 
-void check_packed(std::size_t size, std::size_t count, unsigned bits) {
-  const std::uint64_t expected = packed_size(count, bits);
-  if (size != expected)
-    throw std::invalid_argument(std::to_string(count) + " elements of " + std::to_string(bits) +
-                                " bits take " + std::to_string(expected) + " packed bytes, got " +
-                                std::to_string(size));
-}
-
 // Only one packed form per vector: unused bits must be zero.
 void check_padding(span<const std::uint8_t> data, std::size_t count, unsigned bits) {
   const unsigned used = static_cast<unsigned>((count % 8) * bits % 8);
@@ -55,6 +47,14 @@ std::uint64_t packed_size(std::uint64_t count, unsigned bits) {
   if (count > (std::uint64_t{1} << 63) / bits)
     throw std::invalid_argument("count * bits must not pass 2**63");
   return count / 8 * bits + (count % 8 * bits + 7) / 8;
+}
+
+void check_packed(std::uint64_t size, std::uint64_t count, unsigned bits) {
+  const std::uint64_t expected = packed_size(count, bits);
+  if (size != expected)
+    throw std::invalid_argument(std::to_string(count) + " elements of " + std::to_string(bits) +
+                                " bits take " + std::to_string(expected) + " packed bytes, got " +
+                                std::to_string(size));
 }
 
 template <typename Word>

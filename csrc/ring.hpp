@@ -24,6 +24,9 @@ void check_bits(unsigned bits, unsigned lane_bits);
 // ceil(count * bits / 8); throws std::invalid_argument when that does not fit 63 bits.
 std::uint64_t packed_size(std::uint64_t count, unsigned bits);
 
+// Throws std::invalid_argument unless `size` is packed_size(count, bits).
+void check_packed(std::uint64_t size, std::uint64_t count, unsigned bits);
+
 // acc[i] += x[i], wrapping in the lane. x may be acc itself.
 template <typename Word>
 void ring_add(span<Word> acc, span<const Word> x, unsigned threads);

@@ -1,4 +1,5 @@
 # Types of the compiled module; its docstrings say shapes, units and errors. Checked by stubtest.
+from collections.abc import Sequence
 from typing import Any, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
@@ -49,6 +50,20 @@ def encode(
     *,
     threads: SupportsIndex = 0,
 ) -> int: ...
+def encode_masked(
+    head: Buffer,
+    floats: Sequence[_Floats | NDArray[np.float16]],
+    integers: Sequence[int],
+    factor: float,
+    clip: float,
+    seed: Buffer | None,
+    first: SupportsIndex,
+    seeds: _Bytes,
+    signs: NDArray[np.int8],
+    bits: SupportsIndex,
+    *,
+    threads: SupportsIndex = 0,
+) -> tuple[bytes, int]: ...
 def decode(
     x: _Ring,
     bits: SupportsIndex,

@@ -20,7 +20,7 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -41,7 +41,15 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.floating[Any]]
     RingArray = npt.NDArray[np.unsignedinteger[Any]]
 
-__all__ = ["Contribution", "Decoded", "FixedPoint", "RingLayout", "decode_sum", "ring_width"]
+__all__ = [
+    "Contribution",
+    "Decoded",
+    "FixedPoint",
+    "Masks",
+    "RingLayout",
+    "decode_sum",
+    "ring_width",
+]
 
 SEED_BYTES = 24
 
@@ -52,6 +60,18 @@ _CHANGED = (
     "the update was changed while it was being encoded; leave its arrays alone (or pass copies) "
     "until the client has sent its input"
 )
+
+
+class Masks(Protocol):
+    """What is added to a vector: the keystreams of seeds, each added or subtracted."""
+
+    @property
+    def seeds(self) -> npt.NDArray[np.uint8]:
+        """The seeds, shape (k, 24)."""
+
+    @property
+    def signs(self) -> npt.NDArray[np.int8]:
+        """For each +1 or -1, shape (k,)."""
 
 
 class Contribution:
@@ -124,33 +144,65 @@ class Contribution:
             LocalProtocolError: Not a range of the vector.
             EncodingError: The arrays were changed after they had been checked.
         """
-        if not self._leaves:
-            raise LocalProtocolError("this contribution was wiped; a client encodes its input once")
-        if not 0 <= start <= stop <= self._layout.length:
-            raise LocalProtocolError(
-                f"elements [{start}, {stop}) were asked for; the vector has {self._layout.length}"
-            )
+        self._check_range(start, stop)
         out = np.empty(stop - start, dtype=self._layout.dtype)
         outside = 0
         try:
             for first, piece in self._pieces(start, stop):
-                outside += _core.encode(
-                    piece,
-                    self._factor,
-                    self._encoding.clip,
-                    self._seed,
-                    first,
-                    out[first - start : first - start + piece.size],
-                    threads=self._threads,
-                )
+                for at, part in _widened(piece):
+                    low = first + at - start
+                    outside += _core.encode(
+                        part,
+                        self._factor,
+                        self._encoding.clip,
+                        self._seed,
+                        first + at,
+                        out[low : low + part.size],
+                        threads=self._threads,
+                    )
         except ValueError as error:
             raise EncodingError(_CHANGED) from error
-        if outside and not self._layout.counts_clipped:
-            raise EncodingError(_CHANGED)
-        for position, element in enumerate(self._tail, self._layout.size):
-            if start <= position < stop:
-                out[position - start] = element
+        self._check_outside(outside)
+        tail = self._tail_of(start, stop)
+        out[len(out) - len(tail) :] = tail
         return out
+
+    def message(self, head: bytes, start: int, stop: int, masks: Masks) -> bytes:
+        """Returns `head` and then elements [start, stop), masked and packed.
+
+        Each weight is read once and written once, as its modulus_bits bits; the integers without
+        their masks are never in memory as a vector.
+
+        Args:
+            head: What comes before the packed elements.
+            start: First element, >= 0.
+            stop: One past the last element, <= layout.length.
+            masks: What is added, at the elements' own positions; may be none.
+
+        Raises:
+            LocalProtocolError: Not a range of the vector.
+            EncodingError: The arrays were changed after they had been checked.
+        """
+        self._check_range(start, stop)
+        seeds, signs = masks.seeds, masks.signs
+        try:
+            message, outside = _core.encode_masked(
+                head,
+                [piece for _, piece in self._pieces(start, stop)],
+                self._tail_of(start, stop),
+                self._factor,
+                self._encoding.clip,
+                self._seed,
+                start,
+                seeds,
+                signs,
+                self._layout.modulus_bits,
+                threads=self._threads,
+            )
+        except ValueError as error:
+            raise EncodingError(_CHANGED) from error
+        self._check_outside(outside)
+        return message
 
     def fingerprint(self) -> bytes:
         """Returns 32 bytes that differ for different values, weights and counts; as secret as they.
@@ -172,14 +224,29 @@ class Contribution:
     def __repr__(self) -> str:
         return f"<Contribution to {self._layout}, contents withheld>"
 
+    def _check_range(self, start: int, stop: int) -> None:
+        if not self._leaves:
+            raise LocalProtocolError("this contribution was wiped; a client encodes its input once")
+        if not 0 <= start <= stop <= self._layout.length:
+            raise LocalProtocolError(
+                f"elements [{start}, {stop}) were asked for; the vector has {self._layout.length}"
+            )
+
+    def _check_outside(self, outside: int) -> None:
+        if outside and not self._layout.counts_clipped:
+            raise EncodingError(_CHANGED)
+
+    def _tail_of(self, start: int, stop: int) -> tuple[int, ...]:
+        size = self._layout.size
+        return self._tail[max(0, start - size) : max(0, stop - size)]
+
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, FloatArray]]:
         for i in range(max(0, bisect_right(self._starts, start) - 1), len(self._leaves)):
             offset, leaf = self._starts[i], self._leaves[i]
             if offset >= stop:
                 return
             low = max(start, offset)
-            for at, piece in _widened(leaf[low - offset : stop - offset]):
-                yield low + at, piece
+            yield low, leaf[low - offset : stop - offset]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fedsecure.aggregate import Drop, play, run_session
 from fedsecure.encoding import Contribution, FixedPoint, decode_sum
@@ -17,8 +17,6 @@ from fedsecure.protocols.vectors import Upload, VectorSum, contribute, piece_lim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import NDArray
 
     from fedsecure.pytree import PyTree, TreeSpec
 
@@ -121,7 +119,7 @@ class _PlainClient:
             self._contribution,
             kind=_PLAIN_INPUT,
             sender=self.client_id,
-            mask=_leave,
+            masks=_no_masks,
             ended=self._contribution.wipe,
             failed=self._contribution.wipe,
         )
@@ -208,5 +206,5 @@ class _PlainServer:
         return self._result
 
 
-def _leave(vector: NDArray[Any], start: int) -> None:
-    del vector, start
+def _no_masks() -> masks.MaskSet:
+    return masks.MaskSet((), ())

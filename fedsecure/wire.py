@@ -91,18 +91,32 @@ class VectorPiece:
     packed: memoryview
 
 
+def header(
+    *, kind: int, suite: int, session_id: bytes, round_number: int, sender: int, size: int
+) -> bytes:
+    """Returns what stands before a body of `size` bytes."""
+    return _HEADER.pack(_MAGIC, VERSION, kind, suite, session_id, round_number, sender, size)
+
+
 def seal(
-    *body: bytes | memoryview,
+    body: bytes | memoryview,
+    *,
     kind: int,
     suite: int,
     session_id: bytes,
     round_number: int,
     sender: int,
 ) -> bytes:
-    """Returns the message whose body is the given parts in a row; the one copy they get."""
-    size = sum(len(part) for part in body)
-    header = _HEADER.pack(_MAGIC, VERSION, kind, suite, session_id, round_number, sender, size)
-    return b"".join((header, *body))
+    """Returns the message with the given body."""
+    before = header(
+        kind=kind,
+        suite=suite,
+        session_id=session_id,
+        round_number=round_number,
+        sender=sender,
+        size=len(body),
+    )
+    return b"".join((before, body))
 
 
 def open_envelope(data: bytes | bytearray | memoryview, limits: Mapping[int, int]) -> Envelope:

@@ -22,9 +22,9 @@ class Sample(wire.Control, frozen=True):
     more: tuple[wire.ClientId, ...] = ()
 
 
-def sealed(*body: bytes, **changes: int) -> bytes:
+def sealed(body: bytes, **changes: int) -> bytes:
     fields = {"kind": 7, "suite": 1, "round_number": 2**63, "sender": 9, **changes}
-    return wire.seal(*body, session_id=SESSION_ID, **fields)
+    return wire.seal(body, session_id=SESSION_ID, **fields)
 
 
 def test_envelope_layout() -> None:
@@ -35,7 +35,7 @@ def test_envelope_layout() -> None:
         "0000000000000080 09000000 0300000000000000",
         "616263",
     ]
-    assert sealed(b"ab", b"c") == bytes.fromhex("".join(parts))
+    assert sealed(b"abc") == bytes.fromhex("".join(parts))
     assert wire.HEADER_SIZE == 44
 
 

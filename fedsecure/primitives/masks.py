@@ -21,7 +21,7 @@ from fedsecure.primitives.entropy import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SEED_BYTES", "MaskSet", "pack", "reduce", "threads", "unpack_add"]
+__all__ = ["SEED_BYTES", "MaskSet", "reduce", "threads", "unpack_add"]
 
 SEED_BYTES = 24
 RingArray = NDArray[Any]
@@ -60,6 +60,20 @@ class MaskSet:
         if len(self._seeds) != SEED_BYTES * len(signs):
             raise CryptoError(f"{len(signs)} signs do not fit {len(self._seeds)} bytes of seeds")
 
+    @property
+    def seeds(self) -> NDArray[np.uint8]:
+        """The seeds, shape (k, 24): a view, not a copy.
+
+        Raises:
+            CryptoError: They have been wiped.
+        """
+        return np.frombuffer(self._seeds.view, np.uint8).reshape(-1, SEED_BYTES)
+
+    @property
+    def signs(self) -> NDArray[np.int8]:
+        """The signs, shape (k,)."""
+        return self._signs
+
     def apply(self, vector: RingArray, first_word: int = 0) -> None:
         """Adds or subtracts all masks, in place, in one pass.
 
@@ -70,8 +84,7 @@ class MaskSet:
         Raises:
             CryptoError: The seeds have been wiped.
         """
-        seeds = np.frombuffer(self._seeds.view, np.uint8).reshape(-1, SEED_BYTES)
-        _core.apply_masks(vector, seeds, self._signs, first_word, threads=threads())
+        _core.apply_masks(vector, self.seeds, self._signs, first_word, threads=threads())
 
     def wipe(self) -> None:
         """Overwrites the seeds."""
@@ -79,11 +92,6 @@ class MaskSet:
 
     def __repr__(self) -> str:
         return f"MaskSet({len(self._signs)} masks, seeds hidden)"
-
-
-def pack(vector: RingArray, bits: int, out: NDArray[np.uint8]) -> None:
-    """Writes the elements modulo 2^bits into `out`, LSB first, padding bits zero."""
-    _core.pack(vector, bits, out, threads=threads())
 
 
 def unpack_add(packed: memoryview, bits: int, total: RingArray) -> None:

@@ -152,15 +152,19 @@ class Session:
         """32 bytes that pin the configuration; equal in all rounds that run with the same one."""
         return keys.digest(b"config", wire.encode_control(self._config))
 
-    def seal(self, kind: int, sender: int, *body: bytes | memoryview) -> bytes:
-        """Returns the message of this session whose body is the given parts in a row."""
-        return wire.seal(
-            *body,
+    def seal(self, kind: int, sender: int, body: bytes | memoryview) -> bytes:
+        """Returns the message of this session that has the given body."""
+        return b"".join((self.header(kind, sender, len(body)), body))
+
+    def header(self, kind: int, sender: int, size: int) -> bytes:
+        """Returns what stands before a body of `size` bytes in a message of this session."""
+        return wire.header(
             kind=kind,
             suite=self.suite,
             session_id=self.session_id,
             round_number=self.round,
             sender=sender,
+            size=size,
         )
 
     def open(self, data: bytes, sender: int, limits: Mapping[int, int]) -> wire.Envelope:

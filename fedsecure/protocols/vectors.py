@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedsecure import wire
-from fedsecure.encoding import Contribution
+from fedsecure.encoding import Contribution, Masks
 from fedsecure.errors import EncodingError, RemoteProtocolError
 from fedsecure.primitives import masks
 from fedsecure.pytree import PyTree, flatten
@@ -68,7 +68,7 @@ class Upload(Iterator[bytes]):
         contribution: The validated update.
         kind: Message kind.
         sender: The client's id.
-        mask: Changes a piece of the vector in place, given the position of its first element.
+        masks: Called before each message; returns what to add to the vector, or refuses.
         ended: Called after the last message was made.
         failed: Called instead when making one failed; no further message comes then.
         first: How many messages were made before, by an upload that this one goes on with.
@@ -81,7 +81,7 @@ class Upload(Iterator[bytes]):
         *,
         kind: int,
         sender: int,
-        mask: Callable[[NDArray[Any], int], None],
+        masks: Callable[[], Masks],
         ended: Callable[[], None],
         failed: Callable[[], None],
         first: int = 0,
@@ -90,7 +90,7 @@ class Upload(Iterator[bytes]):
         self._contribution = contribution
         self._kind = kind
         self._sender = sender
-        self._mask = mask
+        self._masks = masks
         self._ended = ended
         self._failed = failed
         self._next = first
@@ -122,12 +122,10 @@ class Upload(Iterator[bytes]):
     def _make(self, index: int) -> bytes:
         start, stop = self._session.piece(index)
         bits = self._session.layout.modulus_bits
-        vector = self._contribution.encode(start, stop)
-        self._mask(vector, start)
-        packed = np.empty(wire.packed_bytes(stop - start, bits), np.uint8)
-        masks.pack(vector, bits, packed)
         head = wire.vector_header(bits, stop - start, index)
-        return self._session.seal(self._kind, self._sender, head, packed.data)
+        size = len(head) + wire.packed_bytes(stop - start, bits)
+        before = self._session.header(self._kind, self._sender, size) + head
+        return self._contribution.message(before, start, stop, self._masks())
 
 
 class VectorSum:

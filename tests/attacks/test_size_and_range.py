@@ -10,7 +10,7 @@ import pytest
 
 import fedsecure as fs
 from attackers import REGULAR_POLICY, SETTINGS, Spy, ends_the_session, forged, parties_of, roster_of
-from fedsecure import wire
+from fedsecure import _core, wire
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import EncodingError, LocalProtocolError, RemoteProtocolError, ThresholdError
 from fedsecure.primitives import masks
@@ -195,7 +195,7 @@ def upload(parties: Parties, name: int, change: Any) -> None:
         masks.unpack_add(piece.packed, bits, vector)
         change(vector, start)
         packed = np.empty(wire.packed_bytes(piece.count, bits), np.uint8)
-        masks.pack(vector, bits, packed)
+        _core.pack(vector, bits, packed)
         head = wire.vector_header(bits, piece.count, piece.index)
         parties.server.receive(name, reseal(message, body=head + packed.tobytes()))
         start += piece.count

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "client_pass.hpp"
 #include "dispatch.hpp"
 #include "fixed_point.hpp"
 #include "masks.hpp"
@@ -42,6 +43,8 @@ std::uint8_t seeds[3][kSeedBytes];
 std::uint8_t secrets[2][kSecretBytes];
 std::uint8_t shares[2][kNumShares][kShareBytes];
 double floats[kCount];
+Half halves[kCount];
+std::uint64_t integers[2];
 std::uint32_t ring[kCount];
 std::uint32_t other[kCount];
 std::uint8_t bytes[8 * kCount];
@@ -55,6 +58,7 @@ void fill() {
     secrets[0][i] = static_cast<std::uint8_t>(i * 91 + 5);
   for (std::size_t i = 0; i < kCount; ++i) {
     floats[i] = static_cast<double>(i) / 77.0 - 9.0;
+    halves[i] = {static_cast<std::uint16_t>(i)};
     ring[i] = static_cast<std::uint32_t>(i * 2654435761u);
   }
 }
@@ -63,6 +67,8 @@ void mark_secrets() {
   MARK_SECRET(seeds);
   MARK_SECRET(secrets);
   MARK_SECRET(floats);
+  MARK_SECRET(halves);
+  MARK_SECRET(integers);
   MARK_SECRET(ring);
 }
 
@@ -79,6 +85,12 @@ void run(const std::string& operation) {
     encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, seeds[0], 1, 1}, out);
   if (operation == "round")
     encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, nullptr, 0, 1}, out);
+  if (operation == "pass") {
+    const PassInput input{{span<const double>(floats, kCount), span<const Half>(halves, kCount)},
+                          {integers[0], integers[1]}};
+    const span<std::uint8_t> to(bytes, packed_size(input.size(), 21));
+    encode_masked(input, {1000.0, 8.0, seeds[0], 1, 1}, {seeds[1], {signs, 2}}, 21, to);
+  }
   if (operation == "inspect") inspect<double>({floats, kCount}, 8.0, 1);
   if (operation == "ring") {
     ring_add<std::uint32_t>(out, words, 1);
@@ -104,10 +116,9 @@ std::uint8_t snapshot[kStackBytes + kRegisterBytes];
 // The widest registers that the tier can have used, behind the copy of the stack.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define SAVE(move, i) move #i ", 64*" #i "(%0)\n\t"
-#define SAVE_8(move, a, b, c, d, e, f, g, h)                                          \
-  SAVE(move, a)                                                                       \
-  SAVE(move, b) SAVE(move, c) SAVE(move, d) SAVE(move, e) SAVE(move, f) SAVE(move, g) \
-      SAVE(move, h)
+#define SAVE_8(move, a, b, c, d, e, f, g, h) \
+  SAVE(move, a)                              \
+  SAVE(move, b) SAVE(move, c) SAVE(move, d) SAVE(move, e) SAVE(move, f) SAVE(move, g) SAVE(move, h)
 #define SAVE_16(move) \
   SAVE_8(move, 0, 1, 2, 3, 4, 5, 6, 7) SAVE_8(move, 8, 9, 10, 11, 12, 13, 14, 15)
 #define SAVE_16_MORE(move) \

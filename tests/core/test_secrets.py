@@ -15,8 +15,18 @@ from fedsecure import _core
 if TYPE_CHECKING:
     import subprocess
 
-PARTS = ["dispatch", "fixed_point", "masks", "parallel", "prg", "ring", "secret", "shamir"]
-OPERATIONS = ["keystream", "masks", "encode", "round", "inspect", "ring", "shamir"]
+PARTS = [
+    "client_pass",
+    "dispatch",
+    "fixed_point",
+    "masks",
+    "parallel",
+    "prg",
+    "ring",
+    "secret",
+    "shamir",
+]
+OPERATIONS = ["keystream", "masks", "encode", "round", "pass", "inspect", "ring", "shamir"]
 HEADER = Path("/usr/include/valgrind/memcheck.h")
 
 pytestmark = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fedsecure import _core
 from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.primitives import masks
 from fedsecure.primitives.masks import MaskSet
@@ -57,7 +58,7 @@ def test_packing_is_the_references(bits: int) -> None:
     lane = np.uint16 if bits <= 16 else np.uint32 if bits <= 32 else np.uint64
     elements = prg.mask(SEEDS[0], 21, bits)
     packed = np.empty((21 * bits + 7) // 8, np.uint8)
-    masks.pack(np.array(elements, lane), bits, packed)
+    _core.pack(np.array(elements, lane), bits, packed)
     assert packed.tobytes() == wire.pack(elements, bits)
     total = np.full(21, 5, lane)
     masks.unpack_add(memoryview(packed.tobytes()), bits, total)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsecure import wire
+from fedsecure import _core, wire
 from fedsecure.encoding import Contribution, FixedPoint
 from fedsecure.primitives import entropy, identity, keys, masks, shamir
 from fedsecure.primitives.entropy import Secret
@@ -76,7 +76,7 @@ def test_masks(vector: dict[str, Any]) -> None:
         assert elements.tolist() == vector["elements"][first : first + count]
         if packed:
             out = np.empty(wire.packed_bytes(count, vector["bits"]), np.uint8)
-            masks.pack(elements, vector["bits"], out)
+            _core.pack(elements, vector["bits"], out)
             assert out.tobytes().hex() == vector[packed]
 
 

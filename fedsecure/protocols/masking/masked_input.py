@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives import entropy
@@ -13,8 +13,6 @@ from fedsecure.protocols.vectors import Upload, contribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
     from fedsecure.encoding import Contribution
     from fedsecure.primitives.masks import MaskSet
@@ -110,9 +108,9 @@ class MaskedInput:
         if self._contribution is None:
             raise LocalProtocolError("give this client its update first, with set_update")
 
-        def mask(vector: NDArray[Any], start: int) -> None:
+        def checked() -> MaskSet:
             check()
-            masks.apply(vector, start)
+            return masks
 
         def close() -> None:
             self.wipe()
@@ -124,7 +122,7 @@ class MaskedInput:
             self._contribution,
             kind=Kind.MASKED_INPUT,
             sender=sender,
-            mask=mask,
+            masks=checked,
             ended=close,
             failed=failed,
             first=self._first,
