@@ -5,6 +5,7 @@
 
 #include "bindings.hpp"
 #include "client_pass.hpp"
+#include "pages.hpp"
 #include "prg.hpp"
 #include "ring.hpp"
 
@@ -51,6 +52,7 @@ class NewBytes {
     PyObject* const raw = PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(size));
     if (raw == nullptr) throw py::error_already_set();
     object_ = py::reinterpret_steal<py::bytes>(raw);
+    advise_huge_pages(view());
   }
 
   span<std::uint8_t> view() const {

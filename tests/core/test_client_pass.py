@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,27 @@ def test_refuses_wrong_arguments(changes: dict[str, Any], error: type[Exception]
     arguments: dict[str, Any] = {"pieces": [floats(8)], **changes}
     with pytest.raises(error):
         run(**arguments)
+
+
+def flags_of_mapping(address: int) -> list[str]:
+    """Returns what Linux notes about the pages at an address."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, _, rest = line.partition(" ")
+        if "-" in name and not name.endswith(":"):
+            low, high = (int(part, 16) for part in name.split("-"))
+            inside = low <= address < high
+        elif inside and name == "VmFlags:":
+            return rest.split()
+    return []
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="Linux with huge pages only"
+)
+def test_a_long_message_asks_for_huge_pages() -> None:
+    message, _ = run([np.zeros(1 << 24, np.float32)])
+    assert "hg" in flags_of_mapping(id(message) + len(message) // 2)
 
 
 def test_seeds_and_signs_must_fit() -> None:
