@@ -1,4 +1,4 @@
-"""The command `fedsecure`: demonstrations, parameters, and what this installation can do."""
+"""The command `fedsecure`: demonstrations, parameters, speed, and what this installation is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fedsecure
+from fedsecure import benchmark
 from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
 from fedsecure.primitives import masks
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_demo(arguments.out, only=arguments.only, rounds=arguments.rounds)
         elif arguments.command == "params":
             _params(arguments)
+        elif arguments.command == "bench":
+            _bench(arguments)
         else:
             _info()
     except (FedSecureError, OSError) as error:
@@ -74,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_params(
         commands.add_parser(
             "params", help="neighbors and threshold for a number of clients, explained"
+        )
+    )
+    _add_bench(
+        commands.add_parser(
+            "bench", help="the speed of this machine beside other libraries, in about a minute"
         )
     )
     commands.add_parser("info", help="version, kernels and threads of this installation")
@@ -131,6 +139,22 @@ def _params(arguments: argparse.Namespace) -> None:
         # Sessions ask for the usual bits by themselves.
         given += f", neighbors={chosen.neighbors}, threshold={chosen.threshold}"
     print(f"in Python: PairwiseMasking({given})")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print a list of rows as JSON")
+    form.add_argument("--markdown", action="store_true", help="print a table for a document")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    rows = benchmark.run(progress=lambda what: print(f"measuring {what} ...", file=sys.stderr))
+    if arguments.json:
+        print(benchmark.as_json(rows))
+    elif arguments.markdown:
+        print(benchmark.as_markdown(rows, "fedsecure bench --markdown"))
+    else:
+        print(benchmark.as_table(rows))
 
 
 def _positive_int(text: str) -> int:

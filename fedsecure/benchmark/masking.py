@@ -1,0 +1,91 @@
+"""Masks alone: for sixteen neighbors over one long vector."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import numpy as np
+
+from fedsecure.benchmark import baselines
+from fedsecure.benchmark.rows import Row
+from fedsecure.benchmark.timing import Times, in_turn, on_threads
+from fedsecure.primitives import masks, ports
+
+__all__ = ["mask_rows"]
+
+_WORD_BYTES, _BLOCK_BYTES = 4, 16
+_UNIT = "ns/weight/neighbor"
+
+
+def mask_rows(words: int, neighbors: int, repeats: int) -> list[Row]:
+    """Returns the rows ``mask_k16_*``, for so many uint32 words and neighbors.
+
+    Args:
+        words: Length of the vector; it is masked in place.
+        neighbors: k, half of them to be added and half subtracted.
+        repeats: Of each measurement; the medians count.
+    """
+    total = np.zeros(words, np.uint32)
+    seeds = [bytes([neighbor]) * masks.SEED_BYTES for neighbor in range(neighbors)]
+    signs = [1 - 2 * (neighbor % 2) for neighbor in range(neighbors)]
+    ours = masks.MaskSet(seeds, signs)
+    # As many rounds as the masks themselves take.
+    rounds = words * _WORD_BYTES // _BLOCK_BYTES * neighbors * ports.ROUNDS_PER_BLOCK
+    done = ports.aes_rounds(1)
+
+    def threaded(count: int) -> None:
+        with on_threads(count):
+            ours.apply(total)
+
+    found = in_turn(
+        {
+            "one": partial(threaded, 1),
+            "two": partial(threaded, 2),
+            "port": partial(ports.aes_rounds, rounds),
+            "cryptography": partial(baselines.cryptography_masks, total, seeds, signs),
+            "pcg64": partial(baselines.pcg64_masks, total, range(neighbors), signs),
+        },
+        repeats,
+    )
+    ours.wipe()
+    per = 1e9 / (words * neighbors)
+    return [
+        _bound(found["one"], found["port"] if done else None, per),
+        _beside("cryptography", found, per, "AES-128-CTR of cryptography, update_into, numpy add"),
+        _beside("pcg64", found, per, "numpy PCG64 and add: no generator for secrets"),
+        _two_threads(found["one"], found["two"], per),
+    ]
+
+
+def _bound(ours: Times, port: Times | None, per: float) -> Row:
+    name, value = "mask_k16_vs_port_bound", ours.median * per
+    if port is None:
+        note = "no AES instructions in the kernel set in use: no bound"
+        return Row(name, value, _UNIT, None, None, note, ours.spread)
+    note = "bound: the AES instructions alone, 10 for 16 bytes; ratio: times the bound"
+    spread = max(ours.spread, port.spread)
+    return Row(name, value, _UNIT, port.median * per, ours.median / port.median, note, spread)
+
+
+def _beside(name: str, found: dict[str, Times], per: float, note: str) -> Row:
+    ours, theirs = found["one"], found[name]
+    return Row(
+        f"mask_k16_vs_{name}",
+        ours.median * per,
+        _UNIT,
+        theirs.median * per,
+        theirs.median / ours.median,
+        note,
+        max(ours.spread, theirs.spread),
+    )
+
+
+def _two_threads(one: Times, two: Times, per: float) -> Row:
+    name, value = "mask_k16_two_threads", two.wall_median * per
+    if (os.cpu_count() or 1) < 2:
+        return Row(name, None, _UNIT, one.wall_median * per, None, "this machine has one processor")
+    note = "two threads; baseline: one thread; both by the clock"
+    spread = (max(two.wall) - min(two.wall)) / two.wall_median
+    baseline = one.wall_median * per
+    return Row(name, value, _UNIT, baseline, baseline / value, note, spread)

@@ -1,0 +1,158 @@
+"""Whole rounds, client and server, beside Flower's."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fedsecure.benchmark.parties import Case, Session
+from fedsecure.benchmark.rows import Row
+from fedsecure.benchmark.timing import in_turn, on_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from fedsecure.benchmark.timing import Times
+
+__all__ = ["MISSING", "baseline", "complete_rows", "regular_rows"]
+
+MISSING = "flwr is not installed; for this baseline: pip install 'flwr>=1.41,<1.43'"
+_CLIENT, _SERVER = "client_pass_vs_flower", "server_round_vs_flower"
+_COMPLETE = "server_complete_graph_vs_flower"
+_OVERHEAD, _UPLOAD = "wire_bits_overhead", "wire_bytes_vs_flower"
+
+
+def baseline() -> Any:
+    """Returns `fedsecure.benchmark.flower`, or None where flwr is not installed."""
+    try:
+        return import_module("fedsecure.benchmark.flower")
+    except ImportError:
+        return None
+
+
+def regular_rows(case: Case, measured: int, repeats: int, *, whole: bool = False) -> list[Row]:
+    """Returns what a round in the k-regular graph costs clients and server, and a client's bytes.
+
+    Args:
+        case: What is aggregated; with `neighbors`.
+        measured: How many of Flower's clients are timed in the short form.
+        repeats: How often the server's work is done.
+        whole: Whether all of Flower's round is run, once, instead of parts of it.
+    """
+    flower, ours = baseline(), Session(case)
+    threshold = ours.session.threshold
+    with on_threads(1):
+        theirs = _interleaved(flower, ours, case, threshold, None if whole else measured)
+        parts = {} if flower is None or whole else flower.server_parts(case, threshold)
+        served, scaled = _serve(ours, parts, repeats)
+    if theirs is not None and whole:
+        scaled = [theirs.server]
+    count = case.survivors if whole else measured
+    note = f"secaggplus_mod of Flower; medians of {case.survivors} clients and of Flower's {count}"
+    client = _row(_CLIENT, "ms", ours.client_seconds(), theirs and theirs.clients, note)
+    how = "Flower's whole workflow, run once" if whole else _scaled_note(parts)
+    server = _row(_SERVER, "s", served.cpu, scaled, how)
+    return [client, server, *_upload_rows(ours, case, theirs)]
+
+
+def complete_rows(case: Case, repeats: int, *, whole: bool = False) -> list[Row]:
+    """Returns what a round in the complete graph costs the server.
+
+    Args:
+        case: What is aggregated; without `neighbors`.
+        repeats: How often the server's work is done.
+        whole: Whether all of Flower's round is run, once, which takes minutes.
+    """
+    flower, ours = baseline(), Session(case)
+    threshold = ours.session.threshold
+    with on_threads(1):
+        for _ in ours.turns():
+            pass
+        parts = {} if flower is None or whole else flower.server_parts(case, threshold)
+        served, scaled = _serve(ours, parts, repeats)
+        if flower is not None and whole:
+            scaled = [flower.play(case, threshold).server]
+    how = "Flower's whole workflow, run once" if whole else _scaled_note(parts)
+    return [_row(_COMPLETE, "s", served.cpu, scaled, how)]
+
+
+def _interleaved(
+    flower: Any, ours: Session, case: Case, threshold: int, measured: int | None
+) -> Any:
+    """Plays both sessions, turn by turn, and returns Flower's, or None.
+
+    The short form takes k + 1 clients that are all neighbors of each other: to one client that is
+    the same as k neighbors among n.
+    """
+    turns = ours.turns()
+    theirs = None
+    if flower is not None:
+        size = case.clients if measured is None else (case.neighbors or case.clients - 1) + 1
+        same = case
+        if measured is not None:
+            same = replace(case, clients=size, neighbors=None, gone=size - measured)
+        # Both exchange keys and shares, and then send vectors: three turns, the last by survivors.
+        per_turn = -(-(2 * case.clients + case.survivors) // (2 * size + same.survivors))
+        theirs = flower.play(same, threshold, after=lambda: _advance(turns, per_turn))
+    for _ in turns:
+        pass
+    return theirs
+
+
+def _advance(turns: Iterator[None], count: int) -> None:
+    for _ in range(count):
+        next(turns, None)
+
+
+def _serve(
+    ours: Session, parts: Mapping[str, tuple[float, Callable[[], object]]], repeats: int
+) -> tuple[Times, list[float] | None]:
+    """Returns our server's times, and Flower's: each the sum of the parts, times their counts."""
+    functions = {f"flower {name}": function for name, (_, function) in parts.items()}
+    found = in_turn({"ours": ours.serve, **functions}, repeats)
+    if not parts:
+        return found["ours"], None
+    each = [
+        sum(count * found[f"flower {name}"].cpu[turn] for name, (count, _) in parts.items())
+        for turn in range(repeats)
+    ]
+    return found["ours"], each
+
+
+def _scaled_note(parts: Mapping[str, tuple[float, object]]) -> str:
+    counts = ", ".join(f"{name} x {count:.0f}" for name, (count, _) in parts.items())
+    return f"Flower's parts, each timed and scaled: {counts}"
+
+
+def _row(
+    name: str,
+    unit: str,
+    ours: Sequence[float],
+    theirs: Sequence[float] | None,
+    note: str,
+) -> Row:
+    scale = {"s": 1.0, "ms": 1e3}[unit]
+    value = scale * statistics.median(ours)
+    if not theirs:
+        return Row(name, value, unit, None, None, MISSING, _spread(ours))
+    other = scale * statistics.median(theirs)
+    spread = max(_spread(ours), _spread(theirs))
+    return Row(name, value, unit, other, other / value, note, spread)
+
+
+def _spread(seconds: Sequence[float]) -> float:
+    return (max(seconds) - min(seconds)) / statistics.median(seconds)
+
+
+def _upload_rows(ours: Session, case: Case, theirs: Any) -> list[Row]:
+    value, bits = ours.upload / case.weights, ours.session.layout.modulus_bits
+    bound = bits / 8
+    note = f"bound: {bits} bits, the width of the ring; ratio: times the bound"
+    unit = "bytes/weight"
+    rows = [Row(_OVERHEAD, value, unit, bound, value / bound, note)]
+    if theirs is None:
+        return [*rows, Row(_UPLOAD, value, unit, None, None, MISSING)]
+    other = theirs.upload / case.weights
+    return [*rows, Row(_UPLOAD, value, unit, other, other / value, "Flower's masked vectors")]
