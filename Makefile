@@ -9,7 +9,7 @@ BUILD := --no-build-isolation -Cbuild-dir=build/{wheel_tag}
 
 FUZZ_SECONDS ?= 60
 
-.PHONY: build demo test fuzz lint bench wheel clean
+.PHONY: build demo test fuzz sanitize lint bench wheel clean
 
 # Commands are run from .venv/bin, not with "python -m": that would import the source folder, which has no
 # compiled extension in it.
@@ -27,6 +27,16 @@ fuzz: $(VENV)/.extra-fuzz
 	mkdir -p build/fuzz/corpus
 	$(BIN)/python tests/fuzz/run.py -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=1024 -reduce_inputs=0 \
 		-print_final_stats=1 -dict=tests/fuzz/bytes.dict -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/corpus
+
+# The whole suite against a core with AddressSanitizer and UndefinedBehaviorSanitizer (GCC on Linux). The interpreter is
+# not built with them, so their libraries are loaded first, and what the interpreter keeps for good is no leak.
+SANITIZED := build/sanitized
+SANITIZERS = $(shell $${CXX:-c++} -print-file-name=libasan.so):$(shell $${CXX:-c++} -print-file-name=libubsan.so)
+sanitize: $(VENV)/.extra-test $(VENV)/.data
+	rm -rf $(SANITIZED)/site
+	$(PIP) install --no-deps --no-build-isolation --target $(SANITIZED)/site -Cbuild-dir=$(SANITIZED)/build \
+		-Ccmake.define.FEDSECURE_SANITIZE=ON .
+	LD_PRELOAD=$(SANITIZERS) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(SANITIZED)/site $(BIN)/pytest
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/ruff check .

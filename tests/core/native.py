@@ -49,6 +49,14 @@ def knows(*flags: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def links(*flags: str, folder: Path) -> bool:
+    """Whether programs can be built with these flags: a compiler may lack the library they need."""
+    source = folder / "empty.cpp"
+    source.write_text("int main() {}\n")
+    command = [*COMPILER, *flags, source, "-o", folder / "empty"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def is_built(source: Path) -> bool:
     """Whether a kernel file is built on this machine, by this compiler."""
     tier = source.stem.rpartition("_")[2]
@@ -89,5 +97,5 @@ def link(program: Path, sources: Iterable[Path], *flags: str) -> Path:
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(lambda source: compile_object(source, folder, *flags), sources))
     late = ["-Wl,-z,now"] if platform.system() == "Linux" else []
-    subprocess.run([*COMPILER, *objects, *late, "-pthread", "-o", program], check=True)
+    subprocess.run([*COMPILER, *objects, *late, *flags, "-pthread", "-o", program], check=True)
     return program
