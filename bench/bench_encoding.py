@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fedsecure import _core
+from fedsecure.benchmark import baselines
 
 KERNEL_SETS = tuple(_core.available_kernels())
 SIZES = [10_000, 1_000_000]  # inside the second-level cache, and far outside it
-WIDTHS = [24, 32, 41]  # odd bytes, whole lane, odd bits in a wide lane
+WIDTHS = [20, 24, 31, 41]  # a small ring, whole bytes, a hundred clients, odd bits in a wide lane
 BITS = 20
 CLIP = 8.0
 # Fixed, so that two commits encode the same numbers: which way values round costs branches.
@@ -22,65 +23,84 @@ Run = Callable[..., None]
 Select = Callable[[str], None]
 
 
-def update(size: int) -> np.ndarray:
-    """Returns weights as training leaves them: small, both signs, inside the clip."""
-    return np.random.default_rng(SEED).normal(0.0, 0.05, size).astype(np.float32)
-
-
 def lane(bits: int) -> type[np.unsignedinteger]:
     return np.uint32 if bits <= 32 else np.uint64
+
+
+def elements(size: int, bits: int) -> np.ndarray:
+    return np.random.default_rng(SEED).integers(0, 2**bits, size, lane(bits))
+
+
+def encoding(size: int) -> str:
+    return f"encode float32, d = {size}"
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("rounding", ["nearest", "stochastic"])
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
-def bench_encode(per_weight: Run, select: Select, kernels: str, rounding: str, size: int) -> None:
+def bench_encode(measure: Run, select: Select, kernels: str, rounding: str, size: int) -> None:
     select(kernels)
-    x, out = update(size), np.empty(size, np.uint32)
+    x, out = baselines.update(size), np.empty(size, np.uint32)
     seed = ROUNDING_SEED if rounding == "stochastic" else None
-    per_weight(
-        f"encode float32 -> uint32, d = {size}",
-        f"{kernels}, {rounding}, 1 thread",
-        size,
+    measure(
+        encoding(size),
+        f"{kernels}, {rounding}",
+        x.nbytes,
         lambda: _core.encode(x, 2.0**BITS, CLIP, seed, 0, out, threads=1),
+        unit="GB/s",
     )
 
 
 @pytest.mark.parametrize("size", SIZES)
-def bench_encode_numpy(per_weight: Run, size: int) -> None:
-    x = update(size)
+def bench_encode_numpy(measure: Run, size: int) -> None:
+    """The baseline: round to nearest, without any checks."""
+    x = baselines.update(size)
 
     def encode() -> np.ndarray:
         return (
             np.rint(np.clip(x, -CLIP, CLIP) * np.float64(2.0**BITS)).astype(np.int64).astype("u4")
         )
 
-    per_weight(f"encode float32 -> uint32, d = {size}", "numpy, nearest", size, encode)
+    measure(encoding(size), "numpy", x.nbytes, encode, unit="GB/s", baseline=True)
+
+
+def decoding(size: int) -> str:
+    return f"decode uint32 to float32, d = {size}"
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
-def bench_decode(per_weight: Run, select: Select, kernels: str, size: int) -> None:
+def bench_decode(measure: Run, select: Select, kernels: str, size: int) -> None:
     select(kernels)
-    x, out = np.random.default_rng(SEED).integers(0, 2**32, size, np.uint32), np.empty(size, "f4")
-    per_weight(
-        f"decode uint32 -> float32, d = {size}",
-        f"{kernels}, 1 thread",
+    x, out = elements(size, 32), np.empty(size, np.float32)
+    measure(
+        decoding(size),
+        kernels,
         size,
         lambda: _core.decode(x, 32, 2.0**-BITS, out, threads=1),
     )
 
 
 @pytest.mark.parametrize("size", SIZES)
+def bench_decode_numpy(measure: Run, size: int) -> None:
+    x = elements(size, 32)
+
+    def decode() -> np.ndarray:
+        return (x.view(np.int32) * np.float64(2.0**-BITS)).astype(np.float32)
+
+    measure(decoding(size), "numpy", size, decode, baseline=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
-def bench_pack(per_weight: Run, select: Select, kernels: str, bits: int, size: int) -> None:
+def bench_pack(measure: Run, select: Select, kernels: str, bits: int, size: int) -> None:
     select(kernels)
-    x = np.random.default_rng(SEED).integers(0, 2**bits, size, lane(bits))
+    x = elements(size, bits)
     out = np.empty(_core.packed_size(size, bits), np.uint8)
-    per_weight(
-        f"pack, d = {size}",
-        f"{kernels}, {bits} bits, 1 thread",
+    measure(
+        f"pack {bits} bits, d = {size}",
+        kernels,
         size,
         lambda: _core.pack(x, bits, out, threads=1),
     )
@@ -88,15 +108,33 @@ def bench_pack(per_weight: Run, select: Select, kernels: str, bits: int, size: i
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("bits", WIDTHS)
+def bench_copy(measure: Run, bits: int, size: int) -> None:
+    """What sending the lanes as they are would cost: a copy of them."""
+    x, out = elements(size, bits), np.empty(size, lane(bits))
+    group = f"pack {bits} bits, d = {size}"
+    measure(group, "numpy copy", size, lambda: np.copyto(out, x), baseline=True)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("kernels", KERNEL_SETS)
-def bench_unpack_add(per_weight: Run, select: Select, kernels: str, bits: int, size: int) -> None:
+def bench_unpack_add(measure: Run, select: Select, kernels: str, bits: int, size: int) -> None:
     select(kernels)
-    x = np.random.default_rng(SEED).integers(0, 2**bits, size, lane(bits))
-    packed, total = np.empty(_core.packed_size(size, bits), np.uint8), np.zeros(size, lane(bits))
+    x, total = elements(size, bits), np.zeros(size, lane(bits))
+    packed = np.empty(_core.packed_size(size, bits), np.uint8)
     _core.pack(x, bits, packed)
-    per_weight(
-        f"unpack and add, d = {size}",
-        f"{kernels}, {bits} bits, 1 thread",
+    measure(
+        f"unpack {bits} bits and add, d = {size}",
+        kernels,
         size,
         lambda: _core.unpack_add(packed, bits, total, threads=1),
     )
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("bits", WIDTHS)
+def bench_add(measure: Run, bits: int, size: int) -> None:
+    """What a sum of lanes that were sent as they are would cost: numpy's add."""
+    x, total = elements(size, bits), np.zeros(size, lane(bits))
+    group = f"unpack {bits} bits and add, d = {size}"
+    measure(group, "numpy add", size, lambda: np.add(total, x, out=total), baseline=True)

@@ -8,33 +8,31 @@ import numpy as np
 import pytest
 
 import fedsecure as fs
+from fedsecure.benchmark import baselines
 
 CLIENTS = [3, 10, 30]
 SIZES = [1_000, 100_000, 1_000_000]
 LARGEST = 10_000_000  # weights times clients; beyond it one call takes too long for a bench
 CASES = [(n, d) for n in CLIENTS for d in SIZES if n * d <= LARGEST]
 ROUNDS = 5
-# Fixed, so that two commits sum the same updates.
-SEED = 20_240_229
 
 Run = Callable[..., None]
 
 
 def updates(clients: int, size: int) -> list[dict[str, np.ndarray]]:
-    generator = np.random.default_rng(SEED)
-    return [{"w": generator.normal(0.0, 0.05, size).astype(np.float32)} for _ in range(clients)]
+    return [{"w": baselines.update(size, number)} for number in range(clients)]
 
 
 def group(clients: int, size: int) -> str:
-    return f"n = {clients}, d = {size}; weights counted once per client"
+    return f"secure_aggregate, n = {clients}, d = {size}"
 
 
 @pytest.mark.parametrize(("clients", "size"), CASES)
-def bench_secure_aggregate(per_weight: Run, clients: int, size: int) -> None:
+def bench_secure_aggregate(measure: Run, clients: int, size: int) -> None:
     given = updates(clients, size)
-    per_weight(
+    measure(
         group(clients, size),
-        "secure_aggregate, all parties",
+        "all parties, all threads",
         clients * size,
         lambda: fs.secure_aggregate(given),
         rounds=ROUNDS,
@@ -42,7 +40,7 @@ def bench_secure_aggregate(per_weight: Run, clients: int, size: int) -> None:
 
 
 @pytest.mark.parametrize(("clients", "size"), CASES)
-def bench_numpy_mean(per_weight: Run, clients: int, size: int) -> None:
+def bench_numpy_mean(measure: Run, clients: int, size: int) -> None:
     given = updates(clients, size)
 
     def mean() -> np.ndarray:
@@ -51,4 +49,5 @@ def bench_numpy_mean(per_weight: Run, clients: int, size: int) -> None:
             total += update["w"]
         return total / clients
 
-    per_weight(group(clients, size), "numpy mean", clients * size, mean, rounds=ROUNDS)
+    what = "numpy mean"
+    measure(group(clients, size), what, clients * size, mean, rounds=ROUNDS, baseline=True)

@@ -1,15 +1,45 @@
-"""What all benches share: one kernel set at a time, and a table of time per weight at the end."""
+"""What all benches share: one kernel set at a time, and one table, with charts, at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fedsecure import _core
+from fedsecure.benchmark import Row, as_markdown, as_table
+from fedsecure.benchmark.rows import machine
 
-RESULTS = pytest.StashKey[list[tuple[str, str, float]]]()
+OUT = Path(__file__).parent / "out"
+ROWS = pytest.StashKey[list[Row]]()
+FIGURES = pytest.StashKey[list["Figure"]]()
+PARTS = pytest.StashKey[dict[str, dict[str, float]]]()
+
+
+@dataclass
+class Figure:
+    """One bench of a group; one of each group is the baseline of the others."""
+
+    group: str
+    what: str
+    value: float
+    unit: str
+    spread: float
+    baseline: bool
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="run Flower's server on the complete graph as a whole, which takes minutes",
+    )
 
 
 @pytest.fixture
@@ -21,16 +51,23 @@ def select() -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def per_weight(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., None]:
-    """Returns `per_weight(group, what, count, function, rounds=None)`, which times `function`.
+def measure(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., None]:
+    """Returns `measure(group, what, count, function, unit=, rounds=, baseline=)`.
 
-    `count` is how many weights (times neighbors, if any) one call handles; the median over it goes
-    into the closing table and, as `ns_per_weight`, into the JSON. `rounds` fixes the number of
-    calls.
+    It times `function`, which handles `count` weights (times neighbors, if any), or bytes if the
+    unit is GB/s; the median goes into the closing table. `rounds` fixes the number of calls;
+    `baseline` says that the others of the group are compared with this one.
     """
 
     def run(
-        group: str, what: str, count: int, function: Callable[[], object], rounds: int | None = None
+        group: str,
+        what: str,
+        count: int,
+        function: Callable[[], object],
+        *,
+        unit: str = "ns/weight",
+        rounds: int | None = None,
+        baseline: bool = False,
     ) -> None:
         benchmark.group = group
         if rounds is None:
@@ -39,22 +76,68 @@ def per_weight(request: pytest.FixtureRequest, benchmark: Any) -> Callable[..., 
             benchmark.pedantic(function, rounds=rounds, warmup_rounds=1)
         if benchmark.stats is None:  # --benchmark-disable: the call was made once, untimed
             return
-        nanoseconds = 1e9 * benchmark.stats.stats.median / count
-        benchmark.extra_info["ns_per_weight"] = nanoseconds
-        request.config.stash.setdefault(RESULTS, []).append((group, what, nanoseconds))
+        stats = benchmark.stats.stats
+        value = count / stats.median / 1e9 if unit == "GB/s" else 1e9 * stats.median / count
+        benchmark.extra_info[unit] = value
+        figure = Figure(group, what, value, unit, stats.iqr / stats.median, baseline)
+        request.config.stash.setdefault(FIGURES, []).append(figure)
 
     return run
 
 
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[[Sequence[Row]], None]:
+    """Puts finished rows into the closing table."""
+    return request.config.stash.setdefault(ROWS, []).extend
+
+
+@pytest.fixture
+def parts(request: pytest.FixtureRequest) -> dict[str, dict[str, float]]:
+    """What a client's round is made of, in milliseconds, by system; for the chart."""
+    return request.config.stash.setdefault(PARTS, {})
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """Leaves the single times out of the JSON: tens of megabytes that comparing does not need."""
+    for bench in output_json["benchmarks"]:
+        bench["stats"].pop("data", None)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Prints the medians per weight, with ratios to the fastest of the same group in this run."""
-    results = config.stash.get(RESULTS, [])
-    if not results:
+    """Prints one table of ratios; writes it as JSON, as Markdown and as charts."""
+    rows = [*config.stash.get(ROWS, []), *compared(config.stash.get(FIGURES, []))]
+    if not rows:
         return
-    terminalreporter.section("medians per weight; ratios hold within one run")
-    for group in dict.fromkeys(group for group, _, _ in results):
-        rows = sorted((ns, what) for of, what, ns in results if of == group)
-        terminalreporter.write_line(group)
-        for ns, what in rows:
-            line = f"  {what:<44} {ns:12.3f} ns/weight {ns / rows[0][0]:10.2f} x"
-            terminalreporter.write_line(line)
+    terminalreporter.section("medians; ratios hold within one run")
+    terminalreporter.write_line(as_table(rows))
+    OUT.mkdir(exist_ok=True)
+    results = {
+        "machine": machine(),
+        "rows": [asdict(row) for row in rows],
+        "client_parts_ms": config.stash.get(PARTS, {}),
+    }
+    (OUT / "results.json").write_text(json.dumps(results, indent=1), "utf-8")
+    (OUT / "results.md").write_text(as_markdown(rows, "make bench") + "\n", "utf-8")
+    # Apart from the benches, because matplotlib is.
+    charts = [sys.executable, str(OUT.parent / "charts.py"), str(OUT / "results.json")]
+    drawn = subprocess.run(charts, capture_output=True, text=True, check=False)
+    terminalreporter.write_line(drawn.stdout + drawn.stderr)
+
+
+def compared(figures: Sequence[Figure]) -> list[Row]:
+    """Returns a row for every figure that is not a baseline itself, beside that of its group."""
+    of = {figure.group: figure for figure in figures if figure.baseline}
+    rows = []
+    for figure in figures:
+        other, name = of.get(figure.group), f"{figure.group}: {figure.what}"
+        if figure is other:
+            continue
+        if other is None:
+            rows.append(Row(name, figure.value, figure.unit, None, None, "", figure.spread))
+            continue
+        ratio = other.value / figure.value
+        if figure.unit == "GB/s":
+            ratio = 1 / ratio
+        spread = max(figure.spread, other.spread)
+        rows.append(Row(name, figure.value, figure.unit, other.value, ratio, "", spread))
+    return rows

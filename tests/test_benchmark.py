@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ OTHERS = {
     "mask_k16_two_threads",
     "wire_bits_overhead",
 }
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 FIELDS = {"name", "value", "unit", "baseline", "ratio", "note", "spread"}
 needs_flower = pytest.mark.skipif(
     rounds.baseline() is None, reason="needs flwr, which is in the bench extra"
@@ -120,6 +122,13 @@ def test_no_second_thread_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     row = masking.mask_rows(64, 2, 1)[-1]
     assert (row.name, row.ratio) == ("mask_k16_two_threads", None)
+
+
+@pytest.mark.skipif(not DOCUMENT.is_file(), reason="needs the documents of the source tree")
+@pytest.mark.parametrize("document", [DOCUMENT, DOCUMENT.parent.parent / "bench" / "README.md"])
+def test_every_row_is_explained(document: Path) -> None:
+    text = document.read_text("utf-8")
+    assert [name for name in sorted(FLOWER | OTHERS) if name not in text] == []
 
 
 # --- what is timed ------------------------------------------------------------------------------
@@ -215,6 +224,6 @@ def test_flowers_parts_are_as_many_as_its_workflow_needs() -> None:
     parts = flower.server_parts(TINY.complete, 5)
     counts = {name: count for name, (count, _) in parts.items()}
     # Seeds of 32 bytes are shared in 3 chunks, keys of some 306 in 20.
-    assert counts == {"receive": 6, "shares": 6 * 3 + 20, "masks": 6 + 6, "keys": 6, "decode": 1}
+    assert counts == {"receive": 6, "shares": 6 + 20 / 3, "masks": 6 + 6, "keys": 6, "decode": 1}
     for _, function in [*parts.values(), *flower.client_parts(baselines.update(50), 3).values()]:
         assert function() is not None

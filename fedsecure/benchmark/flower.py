@@ -242,9 +242,9 @@ def server_parts(case: Case, threshold: int) -> dict[str, tuple[float, Callable[
     sent = [ndarray_to_bytes(vector) for vector in total]
     (private, public), seed = generate_key_pairs(), bytes(_SEED_BYTES)
     key, other = private_key_to_bytes(private), public_key_to_bytes(public)
-    # All shares of one chunk of 16 bytes. Padding makes a secret longer by 1 to 16 bytes.
-    shares = create_shares(bytes(_CHUNK - 1), threshold, degree + 1)[:held]
-    chunks = alive * (len(seed) // _CHUNK + 1) + gone * (len(key) // _CHUNK + 1)
+    shares = create_shares(seed, threshold, degree + 1)[:held]
+    # A key costs as many seeds as it is longer in chunks; padding adds 1 to 16 bytes.
+    seeds = alive + gone * (len(key) // _CHUNK + 1) / (len(seed) // _CHUNK + 1)
 
     def receive() -> object:
         vectors = [bytes_to_ndarray(data) for data in sent]
@@ -268,7 +268,7 @@ def server_parts(case: Case, threshold: int) -> dict[str, tuple[float, Callable[
 
     return {
         "receive": (alive, receive),
-        "shares": (chunks, partial(combine_shares, shares)),
+        "shares": (seeds, partial(combine_shares, shares)),
         "masks": (alive + gone * degree, take_off),
         "keys": (gone * degree, agree),
         "decode": (1, decode),

@@ -9,7 +9,7 @@ import numpy as np
 
 from fedsecure.benchmark import baselines
 from fedsecure.benchmark.rows import Row
-from fedsecure.benchmark.timing import Times, in_turn, on_threads
+from fedsecure.benchmark.timing import Times, in_turn, on_threads, spread
 from fedsecure.primitives import masks, ports
 
 __all__ = ["mask_rows"]
@@ -64,8 +64,8 @@ def _bound(ours: Times, port: Times | None, per: float) -> Row:
         note = "no AES instructions in the kernel set in use: no bound"
         return Row(name, value, _UNIT, None, None, note, ours.spread)
     note = "bound: the AES instructions alone, 10 for 16 bytes; ratio: times the bound"
-    spread = max(ours.spread, port.spread)
-    return Row(name, value, _UNIT, port.median * per, ours.median / port.median, note, spread)
+    wider = max(ours.spread, port.spread)
+    return Row(name, value, _UNIT, port.median * per, ours.median / port.median, note, wider)
 
 
 def _beside(name: str, found: dict[str, Times], per: float, note: str) -> Row:
@@ -82,10 +82,9 @@ def _beside(name: str, found: dict[str, Times], per: float, note: str) -> Row:
 
 
 def _two_threads(one: Times, two: Times, per: float) -> Row:
-    name, value = "mask_k16_two_threads", two.wall_median * per
+    name, value, baseline = "mask_k16_two_threads", two.wall_least * per, one.wall_least * per
     if (os.cpu_count() or 1) < 2:
-        return Row(name, None, _UNIT, one.wall_median * per, None, "this machine has one processor")
-    note = "two threads; baseline: one thread; both by the clock"
-    spread = (max(two.wall) - min(two.wall)) / two.wall_median
-    baseline = one.wall_median * per
-    return Row(name, value, _UNIT, baseline, baseline / value, note, spread)
+        return Row(name, None, _UNIT, baseline, None, "this machine has one processor")
+    note = "two threads; baseline: one; the least times of both, by the clock"
+    wider = max(spread(one.wall), spread(two.wall))
+    return Row(name, value, _UNIT, baseline, baseline / value, note, wider)

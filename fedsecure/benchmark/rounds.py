@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fedsecure.benchmark.parties import Case, Session
 from fedsecure.benchmark.rows import Row
-from fedsecure.benchmark.timing import in_turn, on_threads
+from fedsecure.benchmark.timing import in_turn, on_threads, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,7 +122,7 @@ def _serve(
 
 
 def _scaled_note(parts: Mapping[str, tuple[float, object]]) -> str:
-    counts = ", ".join(f"{name} x {count:.0f}" for name, (count, _) in parts.items())
+    counts = ", ".join(f"{name} x {count:.4g}" for name, (count, _) in parts.items())
     return f"Flower's parts, each timed and scaled: {counts}"
 
 
@@ -136,14 +136,10 @@ def _row(
     scale = {"s": 1.0, "ms": 1e3}[unit]
     value = scale * statistics.median(ours)
     if not theirs:
-        return Row(name, value, unit, None, None, MISSING, _spread(ours))
+        return Row(name, value, unit, None, None, MISSING, spread(ours))
     other = scale * statistics.median(theirs)
-    spread = max(_spread(ours), _spread(theirs))
-    return Row(name, value, unit, other, other / value, note, spread)
-
-
-def _spread(seconds: Sequence[float]) -> float:
-    return (max(seconds) - min(seconds)) / statistics.median(seconds)
+    wider = max(spread(ours), spread(theirs))
+    return Row(name, value, unit, other, other / value, note, wider)
 
 
 def _upload_rows(ours: Session, case: Case, theirs: Any) -> list[Row]:

@@ -32,8 +32,8 @@ class Row:
         ratio: How many times better ours is than the baseline; where the baseline is a bound, how
             many times the bound ours is. None without a baseline.
         note: What the baseline is, and what was scaled.
-        spread: (largest - least) / median of our times, and of the baseline's, the larger one; None
-            for what has no times.
+        spread: Interquartile range over median, of our times or the baseline's, whichever is the
+            larger; None for what has no times.
     """
 
     name: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Times", "in_turn", "on_threads"]
+__all__ = ["Times", "in_turn", "on_threads", "spread"]
 
 _THREADS = "FEDSECURE_THREADS"
 
@@ -35,14 +35,14 @@ class Times:
         return statistics.median(self.cpu)
 
     @property
-    def wall_median(self) -> float:
-        """Median of the seconds on the clock."""
-        return statistics.median(self.wall)
+    def wall_least(self) -> float:
+        """Least of the seconds on the clock: all that other programs do is to add to them."""
+        return min(self.wall)
 
     @property
     def spread(self) -> float:
-        """(largest - least) / median of the seconds of processor."""
-        return (max(self.cpu) - min(self.cpu)) / self.median if self.median else 0.0
+        """Of the seconds of processor; see `spread`."""
+        return spread(self.cpu)
 
 
 def in_turn(
@@ -64,6 +64,14 @@ def in_turn(
             if turn >= 0:
                 found[name] = Times([*found[name].cpu, took[0]], [*found[name].wall, took[1]])
     return found
+
+
+def spread(seconds: Sequence[float]) -> float:
+    """Returns interquartile range over median; 0 for less than two times."""
+    if len(seconds) < 2:
+        return 0.0
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / middle if middle else 0.0
 
 
 @contextmanager
