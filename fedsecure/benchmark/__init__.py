@@ -67,7 +67,7 @@ SHORT = Sizes()
 
 
 def run(sizes: Sizes | None = None, progress: Callable[[str], None] = lambda _: None) -> list[Row]:
-    """Measures everything, in less than a minute with the usual sizes on two processors.
+    """Measures everything: less than a minute on two processors with AES instructions.
 
     Args:
         sizes: How much is measured; None for `SHORT`.
