@@ -51,7 +51,8 @@ constexpr bool has_all(std::uint64_t features, std::uint64_t needed) {
 // Bits of leaf 1, ECX; of leaf 7, EBX and ECX; and of XCR0 (Intel SDM, volumes 2A and 1, chapter
 // 13; the AMD manual agrees).
 constexpr unsigned kSse41 = 1u << 19, kAes = 1u << 25, kOsXsave = 1u << 27, kAvx = 1u << 28;
-constexpr unsigned kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512bw = 1u << 30, kAvx512vl = 1u << 31;
+constexpr unsigned kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512dq = 1u << 17;
+constexpr unsigned kAvx512bw = 1u << 30, kAvx512vl = 1u << 31;
 constexpr unsigned kAvx512vbmi = 1u << 1, kVaes = 1u << 9;
 constexpr std::uint64_t kXmmYmm = 0x6;      // SSE and AVX state
 constexpr std::uint64_t kXmmYmmZmm = 0xE6;  // and mask registers, upper halves, registers 16-31
@@ -79,7 +80,7 @@ bool has_aesni() { return has_all(cpuid(1).ecx, kAes | kSse41); }
 }
 
 [[maybe_unused]] bool has_vaes512() {
-  return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512bw | kAvx512vl) &&
+  return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl) &&
          has_all(cpuid(7).ecx, kAvx512vbmi) && saves_registers(kXmmYmmZmm);
 }
 #endif
@@ -89,12 +90,12 @@ bool always() { return true; }
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
 const Tier kTiers[] = {
 #if defined(FEDSECURE_VAES512)
-    {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointPortable,
+    {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointVaes512,
       &kernels::kPortVaes512},
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)
-    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointPortable,
+    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointVaes256,
       &kernels::kPortVaes256},
      has_vaes256},
 #endif

@@ -16,7 +16,10 @@ namespace fedsecure {
 namespace {
 
 constexpr std::uint64_t kGrain = 32 * 1024;  // elements; tens of microseconds of work
-constexpr std::size_t kBlockWords = 2048;    // random words made at a time: 8 KB on the stack
+// Random words made at a time: 8 KB on the stack, so that they, the floats and the ring elements
+// stay in the first-level cache.
+constexpr std::size_t kBlockWords = 2048;
+constexpr std::size_t kWordsPerPrgBlock = kBlockBytes / sizeof(std::uint32_t);
 constexpr std::uint64_t kMaxWords = kKeystreamLimit / sizeof(std::uint32_t);
 
 void check_sizes(std::size_t x, std::size_t out) {
@@ -39,8 +42,11 @@ void encode_stochastic(const Kernels& kernels, const PrgKey& key, span<const Flo
                        FloatReport* report) {
   const auto kernel = encode_kernel<Float, Word>(*kernels.fixed_point);
   Secret<std::uint32_t[kBlockWords]> random;
-  for (std::size_t done = 0; done < x.size(); done += kBlockWords) {
-    const std::size_t count = std::min(kBlockWords, x.size() - done);
+  std::size_t count = 0;
+  for (std::size_t done = 0; done < x.size(); done += count) {
+    // Ends where a block of the generator does, so that at most the first begins within one.
+    const std::size_t whole = kBlockWords - (first + done) % kWordsPerPrgBlock;
+    count = std::min(whole, x.size() - done);
     const span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(*random),
                                    count * sizeof(std::uint32_t));
     keystream(kernels, key, (first + done) * sizeof(std::uint32_t), bytes);

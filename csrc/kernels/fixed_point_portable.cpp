@@ -7,7 +7,7 @@
 // iterations together (three times slower). Without their sign bit, doubles are ordered as their
 // bit patterns are, with infinity above all numbers and NaN above infinity.
 
-#include "kernels.hpp"
+#include "fixed_point.hpp"
 
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
 #error "fixed point needs doubles that are computed as doubles (on x86: SSE2, not x87)"
@@ -16,22 +16,8 @@
 namespace fedsecure::kernels {
 namespace {
 
-using Bits = std::uint64_t;
-
-constexpr Bits kSign = Bits{1} << 63;
-constexpr Bits kInfinity = Bits{0x7FF} << 52;
-constexpr Bits kTooLarge = Bits{1023 + 62} << 52;  // 2^62
-constexpr Bits kHalf = Bits{1023 - 1} << 52;       // 1/2
-
-inline Bits to_bits(double x) { return load<Bits>(&x); }
-inline double to_double(Bits bits) { return load<double>(&bits); }
-
-// All ones if a < b, else zero; a, b < 2^63. Masks count as -1 each.
-inline Bits less(Bits a, Bits b) {
-  return static_cast<Bits>(static_cast<std::int64_t>(a - b) >> 63);
-}
-
-inline Bits select(Bits mask, Bits yes, Bits no) { return (yes & mask) | (no & ~mask); }
+constexpr Bits kHalf = Bits{1023 - 1} << 52;  // 1/2
+constexpr Bits kOne = Bits{1023} << 52;
 
 template <typename Float>
 void inspect(const Float* x, std::size_t count, double clip, FloatReport* report) {
@@ -111,10 +97,54 @@ void encode_with(const Float* x, std::size_t count, double factor, double clip,
   report->too_large += too_large;
 }
 
+// Rounding of a t with |t| < 2^51 without conversions to integers, which have no vector form on the
+// baseline processor. Both give kRounder plus the result.
+
+struct NearestBelowTwo51 {
+  static double round(double t, std::uint32_t) { return t + kRounder; }
+};
+
+struct StochasticBelowTwo51 {
+  static double round(double t, std::uint32_t random) {
+    const double nearest = (t + kRounder) - kRounder;
+    // Of something in [-1/2, 1/2], and 0 is added so that a zero has no sign.
+    const Bits above = to_bits((t - nearest) + 0.0) >> 63;
+    const double whole = nearest - to_double((Bits{0} - above) & kOne);
+    // An integer is less than another's floor if 1 more is not above the other.
+    const double next = to_double(kTwo52Bits | random) - kTwo52Less1;
+    const Bits stays = to_bits((t - whole) * kTwo32 - next) >> 63;
+    return (whole + kRounder) + to_double((stays - 1) & kOne);
+  }
+};
+
+template <typename Rounding, typename Float, typename Word>
+void encode_below_two_51(const Float* x, std::size_t count, double factor, double clip,
+                         const std::uint32_t* random, Word* out, FloatReport* report) {
+  const Bits limit = to_bits(clip);
+  std::uint64_t outside = 0;
+  std::uint64_t nonfinite = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bits value = to_bits(static_cast<double>(x[i]));
+    const Bits size = value & ~kSign;
+    const Bits beyond = (limit - size) >> 63;
+    outside += beyond - ((kInfinity - size) >> 63);
+    nonfinite += (kInfinity - 1 - size) >> 63;
+    const Bits clipped = select(Bits{0} - beyond, limit, size) | (value & kSign);
+    const double q = Rounding::round(to_double(clipped) * factor, random != nullptr ? random[i] : 0);
+    out[i] = static_cast<Word>(to_bits(q) - kRounderBits);
+  }
+  report->outside += outside;
+  report->nonfinite += nonfinite;
+}
+
 template <typename Float, typename Word>
 void encode(const Float* x, std::size_t count, double factor, double clip,
             const std::uint32_t* random, Word* out, FloatReport* report) {
-  if (random != nullptr)
+  if (all_below_two_51(factor, clip) && random != nullptr)
+    encode_below_two_51<StochasticBelowTwo51>(x, count, factor, clip, random, out, report);
+  else if (all_below_two_51(factor, clip))
+    encode_below_two_51<NearestBelowTwo51>(x, count, factor, clip, random, out, report);
+  else if (random != nullptr)
     encode_with<Stochastic>(x, count, factor, clip, random, out, report);
   else
     encode_with<HalfToEven>(x, count, factor, clip, random, out, report);

@@ -135,6 +135,8 @@ extern const PrgKernels kPrgVaes512;
 extern const PackKernels kPackPortable;
 extern const PackKernels kPackVaes512;  // linked where kPrgVaes512 is
 extern const FixedPointKernels kFixedPointPortable;
+extern const FixedPointKernels kFixedPointVaes256;  // linked where the tier's PrgKernels are
+extern const FixedPointKernels kFixedPointVaes512;
 extern const PortKernels kPortAesni;  // linked where the tier's PrgKernels are
 extern const PortKernels kPortVaes256;
 extern const PortKernels kPortVaes512;

@@ -7,9 +7,12 @@
 //   reports
 //                                           every branch and address that depends on one
 //                                           (exit 77: valgrind's processor has no such tier)
+//   secrets_check kernels TIER any          the same for the fixed-point kernels called directly:
+//                                           those of AVX2 run where the tier's generator cannot
 //   secrets_check control any any           what valgrind must report: a table look-up by secret
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -47,7 +50,7 @@ Half halves[kCount];
 std::uint64_t integers[2];
 std::uint32_t ring[kCount];
 std::uint32_t other[kCount];
-std::uint8_t bytes[8 * kCount];
+alignas(8) std::uint8_t bytes[8 * kCount];
 const std::int8_t signs[3] = {1, -1, 1};
 const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
 
@@ -101,6 +104,40 @@ void run(const std::string& operation) {
     shamir_split(secret_bytes, kThreshold, xs, seeds[0], share_bytes);
     shamir_combine(xs, share_bytes, secret_bytes);
   }
+}
+
+// Null where this processor cannot run them.
+const kernels::FixedPointKernels* fixed_point_kernels(const std::string& tier) {
+  if (tier == "portable") return &kernels::kFixedPointPortable;
+#if defined(FEDSECURE_VAES256) && defined(__GNUC__)
+  if (tier == "vaes256" && __builtin_cpu_supports("avx2")) return &kernels::kFixedPointVaes256;
+#endif
+  return nullptr;
+}
+
+template <typename Float>
+void run_float(const kernels::FloatKernels<Float>& table, const Float* x, Float* back) {
+  FloatReport report;
+  table.inspect(x, kCount, 8.0, &report);
+  const std::uint32_t* const none = nullptr;
+  for (const std::uint32_t* random : {static_cast<const std::uint32_t*>(ring), none}) {
+    for (const double factor : {1000.0, std::ldexp(1.0, 55)}) {
+      table.encode_u16(x, kCount, factor, 8.0, random, reinterpret_cast<std::uint16_t*>(bytes),
+                       &report);
+      table.encode_u32(x, kCount, factor, 8.0, random, other, &report);
+      table.encode_u64(x, kCount, factor, 8.0, random, reinterpret_cast<std::uint64_t*>(bytes),
+                       &report);
+    }
+  }
+  table.decode_u16(reinterpret_cast<const std::uint16_t*>(ring), kCount, 13, 0.5, back);
+  table.decode_u32(ring, kCount, 21, 0.5, back);
+  table.decode_u64(reinterpret_cast<const std::uint64_t*>(ring), kCount / 2, 41, 0.5, back);
+}
+
+void run_kernels(const kernels::FixedPointKernels& table) {
+  auto* const small = reinterpret_cast<float*>(floats);
+  run_float(table.f32, small, reinterpret_cast<float*>(bytes));
+  run_float(table.f64, floats, reinterpret_cast<double*>(bytes));
 }
 
 #if defined(__clang__)
@@ -206,6 +243,13 @@ int main(int argc, char** argv) {
   if (mode == "control") {
     mark_secrets();
     bytes[secrets[0][0]] = 1;
+    return 0;
+  }
+  if (mode == "kernels") {
+    const auto* const table = fixed_point_kernels(argv[2]);
+    if (table == nullptr) return 77;
+    mark_secrets();
+    run_kernels(*table);
     return 0;
   }
   const std::vector<std::string> tiers = available_kernels();

@@ -38,6 +38,19 @@ def test_sp_800_38a_f_5_1(kernel_check: Path, name: str) -> None:
     assert f"{stream ^ int(case['plaintext'], 16):0128x}" == case["ciphertext"]
 
 
+@pytest.fixture(scope="module")
+def fixed_point_check(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sources = [*native.kernel_sources(), native.SOURCES / "dispatch.cpp"]
+    sources.append(Path(__file__).parent / "fixed_point_check.cpp")
+    return native.link(tmp_path_factory.mktemp("kernels") / "fixed_point_check", sources)
+
+
+@pytest.mark.parametrize("name", _core.available_kernels())
+def test_fixed_point_is_that_of_the_portable_kernels(fixed_point_check: Path, name: str) -> None:
+    result = native.run(fixed_point_check, name)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def guard(folder: Path) -> subprocess.CompletedProcess[str]:
     return native.run(sys.executable, GUARD, folder)
 

@@ -69,5 +69,14 @@ def test_constant_time(program: Path, name: str, operation: str) -> None:
 
 
 @with_valgrind
+@pytest.mark.parametrize("name", ["portable", "vaes256"])
+def test_fixed_point_kernels_are_constant_time(program: Path, name: str) -> None:
+    result = valgrind(program, "kernels", name, "-")
+    if result.returncode == 77:
+        pytest.skip("neither compiler nor processor, or not valgrind's, has these kernels")
+    assert result.returncode == 0, result.stderr
+
+
+@with_valgrind
 def test_valgrind_sees_a_look_up_by_secret(program: Path) -> None:
     assert valgrind(program, "control", "-", "-").returncode == 9
