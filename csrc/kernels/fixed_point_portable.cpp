@@ -1,6 +1,7 @@
 // Floats to fixed point and back in plain C++. Compiled without contraction into fused
 // multiply-add, so that every machine rounds at the same places. No call into the C library:
-// floor() is built from the conversion to an integer.
+// floor() is built from the conversion to an integer, or from additions alone where the numbers are
+// small enough.
 //
 // Doubles are compared as integers, by the sign of a difference: comparing them as doubles makes
 // compilers jump, which would tell the value by time, and even bool results made gcc chain the
@@ -107,8 +108,8 @@ struct NearestBelowTwo51 {
 struct StochasticBelowTwo51 {
   static double round(double t, std::uint32_t random) {
     const double nearest = (t + kRounder) - kRounder;
-    // Of something in [-1/2, 1/2], and 0 is added so that a zero has no sign.
-    const Bits above = to_bits((t - nearest) + 0.0) >> 63;
+    // -0.0 is taken for a negative number, too: its fraction is 1 then, and it goes back up.
+    const Bits above = to_bits(t - nearest) >> 63;
     const double whole = nearest - to_double((Bits{0} - above) & kOne);
     // An integer is less than another's floor if 1 more is not above the other.
     const double next = to_double(kTwo52Bits | random) - kTwo52Less1;
@@ -130,7 +131,8 @@ void encode_below_two_51(const Float* x, std::size_t count, double factor, doubl
     outside += beyond - ((kInfinity - size) >> 63);
     nonfinite += (kInfinity - 1 - size) >> 63;
     const Bits clipped = select(Bits{0} - beyond, limit, size) | (value & kSign);
-    const double q = Rounding::round(to_double(clipped) * factor, random != nullptr ? random[i] : 0);
+    const double q =
+        Rounding::round(to_double(clipped) * factor, random != nullptr ? random[i] : 0);
     out[i] = static_cast<Word>(to_bits(q) - kRounderBits);
   }
   report->outside += outside;
@@ -150,14 +152,23 @@ void encode(const Float* x, std::size_t count, double factor, double clip,
     encode_with<HalfToEven>(x, count, factor, clip, random, out, report);
 }
 
+// The representative in [-2^(bits-1), 2^(bits-1)): shifting up and back down (arithmetically)
+// extends the sign bit of the ring. 32 bits where they are enough: only those become doubles by
+// vectors.
+inline std::int64_t centred(std::uint64_t x, unsigned bits) {
+  return static_cast<std::int64_t>(x << (64 - bits)) >> (64 - bits);
+}
+inline std::int32_t centred(std::uint32_t x, unsigned bits) {
+  return static_cast<std::int32_t>(x << (32 - bits)) >> (32 - bits);
+}
+inline std::int32_t centred(std::uint16_t x, unsigned bits) {
+  return centred(std::uint32_t{x}, bits);
+}
+
 template <typename Word, typename Float>
 void decode(const Word* x, std::size_t count, unsigned bits, double factor, Float* out) {
-  const unsigned unused = 64 - bits;
-  for (std::size_t i = 0; i < count; ++i) {
-    // Shifting up and back down (arithmetically) extends the sign bit of the ring.
-    const auto high = static_cast<std::int64_t>(static_cast<std::uint64_t>(x[i]) << unused);
-    out[i] = static_cast<Float>(static_cast<double>(high >> unused) * factor);
-  }
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<Float>(static_cast<double>(centred(x[i], bits)) * factor);
 }
 
 template <typename Float>

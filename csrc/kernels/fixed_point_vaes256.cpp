@@ -193,8 +193,8 @@ struct Stochastic {
     const __m256d whole = _mm256_floor_pd(t);
     const __m256d steps = _mm256_mul_pd(_mm256_sub_pd(t, whole), _mm256_set1_pd(kTwo32));
     // An integer is less than another number's floor if 1 more is not above that number.
-    const __m256i word = _mm256_or_si256(_mm256_cvtepu32_epi64(get_half(random)),
-                                         repeat(kTwo52Bits));
+    const __m256i word =
+        _mm256_or_si256(_mm256_cvtepu32_epi64(get_half(random)), repeat(kTwo52Bits));
     const __m256d next = _mm256_sub_pd(_mm256_castsi256_pd(word), _mm256_set1_pd(kTwo52Less1));
     const __m256d up = _mm256_cmp_pd(next, steps, _CMP_LE_OQ);
     const __m256d sum = _mm256_add_pd(whole, _mm256_set1_pd(kRounder));
@@ -259,8 +259,8 @@ void encode(const Float* x, std::size_t count, double factor, double clip,
     if (random == nullptr)
       done += encode_steps<Nearest>(x + done, left, factor, clip, random, out + done, report);
     else
-      done += encode_steps<Stochastic>(x + done, left, factor, clip, random + done, out + done,
-                                       report);
+      done +=
+          encode_steps<Stochastic>(x + done, left, factor, clip, random + done, out + done, report);
   }
   portable_encode<Float, Word>()(x + done, count - done, factor, clip,
                                  random == nullptr ? nullptr : random + done, out + done, report);
@@ -290,7 +290,8 @@ struct Ring {
   __m256d centred(const std::uint64_t* x) const {
     const __m256i up = _mm256_xor_si256(_mm256_and_si256(get(x), mask), sign);
     const __m256i value = _mm256_sub_epi64(up, sign);
-    const __m256i upper = _mm256_xor_si256(_mm256_srli_epi64(value, 32), repeat(0x4530000080000000));
+    const __m256i upper =
+        _mm256_xor_si256(_mm256_srli_epi64(value, 32), repeat(0x4530000080000000));
     const __m256i lower = _mm256_blend_epi32(value, repeat(kTwo52Bits), 0xAA);
     const __m256d taken_off = _mm256_set1_pd(0x1p84 + 0x1p63 + 0x1p52);
     return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(upper), taken_off),

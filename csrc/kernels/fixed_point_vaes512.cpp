@@ -222,8 +222,8 @@ struct AnySize {
 
 inline __m512d clipped(__m512d x, __mmask8 beyond, __m512i limit) {
   constexpr int kAndOr = 0xEA;  // (x & sign) | limit
-  return _mm512_castsi512_pd(_mm512_mask_ternarylogic_epi64(_mm512_castpd_si512(x), beyond,
-                                                            repeat(kSign), limit, kAndOr));
+  return _mm512_castsi512_pd(
+      _mm512_mask_ternarylogic_epi64(_mm512_castpd_si512(x), beyond, repeat(kSign), limit, kAndOr));
 }
 
 // Writes the bits from kShift on of 16 integers, less 1 where `moved`.
@@ -237,9 +237,9 @@ inline void put(Word* out, __m512i first, __m512i second, __mmask16 moved) {
     _mm512_storeu_si512(out + 8, _mm512_mask_sub_epi64(second, high(moved), second, one));
   } else {
     constexpr int k = kShift / 32;
-    const __m512i halves = _mm512_set_epi32(30 + k, 28 + k, 26 + k, 24 + k, 22 + k, 20 + k, 18 + k,
-                                            16 + k, 14 + k, 12 + k, 10 + k, 8 + k, 6 + k, 4 + k,
-                                            2 + k, k);
+    const __m512i halves =
+        _mm512_set_epi32(30 + k, 28 + k, 26 + k, 24 + k, 22 + k, 20 + k, 18 + k, 16 + k, 14 + k,
+                         12 + k, 10 + k, 8 + k, 6 + k, 4 + k, 2 + k, k);
     __m512i all = _mm512_permutex2var_epi32(first, halves, second);
     all = _mm512_mask_sub_epi32(all, moved, all, _mm512_set1_epi32(1));
     if constexpr (sizeof(Word) == 4)

@@ -180,7 +180,7 @@ void check_lane(const FixedPointKernels& mine, const FixedPointKernels& specific
     const double borders[] = {1073741824.0, 2251799813685248.0, 4611686018427387904.0};
     for (const double border : borders) {
       const double factor = border / clip;
-      for (const double f : {factor, std::nextafter(factor, 0.0), factor * 0.7})
+      for (const double f : {factor, std::nextafter(factor, 0.0), factor * 0.7, factor * 3.3})
         check_encode<Float, Word>(mine, specification, count, at, f, clip);
     }
     for (const double t : {1e-9, 1.0, 3.0, 1048576.0, 12345678.9, 1e11, 1e25})
