@@ -23,7 +23,15 @@ COMPILER = os.environ.get("CXX", "c++").split()
 X86_TIERS = {
     "aesni": ["-maes", "-msse4.1"],
     "vaes256": ["-maes", "-mavx2", "-mvaes"],
-    "vaes512": "-maes -mavx512f -mavx512dq -mavx512bw -mavx512vl -mavx512vbmi -mvaes".split(),
+    "vaes512": [
+        "-maes",
+        "-mavx512f",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx512vl",
+        "-mavx512vbmi",
+        "-mvaes",
+    ],
 }
 OPTIONAL = {"VAES256", "VAES512"}
 X86_64 = platform.machine() in ("x86_64", "AMD64")
