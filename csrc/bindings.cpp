@@ -23,10 +23,19 @@ Bytes::Bytes(py::handle object, const char* name, bool writable) {
                        " bytes-like object");
 }
 
-Seed::Seed(py::handle object) : Bytes(object, "seed") {
-  if (size() != kSeedBytes)
-    throw py::value_error("seed must have " + std::to_string(kSeedBytes) +
-                          " bytes (AES-128 key || nonce), got " + std::to_string(size()));
+Prg to_prg(py::handle number) {
+  const std::uint64_t value = to_unsigned(number, "prg");
+  if (value < 1 || value > 3)
+    throw py::value_error("prg must be 1 (AES-128), 2 (AES-256) or 3 (ChaCha20), got " +
+                          std::to_string(value));
+  return static_cast<Prg>(value);
+}
+
+Seed::Seed(py::handle object, Prg prg) : Bytes(object, "seed"), prg_(prg) {
+  if (size() != seed_bytes(prg))
+    throw py::value_error(
+        "seed must have " + std::to_string(seed_bytes(prg)) + " bytes (key || nonce of generator " +
+        std::to_string(static_cast<int>(prg)) + "), got " + std::to_string(size()));
 }
 
 std::uint64_t to_unsigned(py::handle number, const char* name) {
@@ -87,15 +96,19 @@ void refuse_overlap(const py::array& a, const char* a_name, const py::array& b,
   refuse_overlap(a, a_name, b.data(), static_cast<std::size_t>(b.nbytes()), b_name);
 }
 
-void check_seeds(const py::array& seeds, const py::array& signs) {
+Seeds to_seeds(const py::array& seeds, const py::array& signs, Prg prg) {
   check_layout(seeds, "seeds", 2);
   check_layout(signs, "signs", 1);
   if (!holds<std::uint8_t>(seeds)) refuse_dtype(seeds, "seeds", "uint8");
   if (!holds<std::int8_t>(signs)) refuse_dtype(signs, "signs", "int8");
-  if (seeds.shape(1) != static_cast<py::ssize_t>(kSeedBytes) || seeds.shape(0) != signs.shape(0))
-    throw py::value_error("seeds must have shape (k, 24) and signs (k,), got (" +
+  const auto size = static_cast<py::ssize_t>(seed_bytes(prg));
+  if (seeds.shape(1) != size || seeds.shape(0) != signs.shape(0))
+    throw py::value_error("seeds must have shape (k, " + std::to_string(size) +
+                          ") for this generator and signs (k,), got (" +
                           std::to_string(seeds.shape(0)) + ", " + std::to_string(seeds.shape(1)) +
                           ") and (" + std::to_string(signs.shape(0)) + ",)");
+  return {prg, static_cast<const std::uint8_t*>(seeds.data()),
+          static_cast<std::size_t>(seeds.shape(0))};
 }
 
 span<const std::uint8_t> byte_input(const py::array& array, const char* name) {
@@ -188,9 +201,10 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
       "Compiled core of fedsecure: masks, ring vectors, fixed point, Shamir shares, entropy.\n\n"
       "Arrays are C-contiguous, native-endian and never converted: a wrong dtype, stride or\n"
       "alignment is a TypeError, a wrong size or value a ValueError. A 'ring array' is a\n"
-      "one-dimensional uint16, uint32 or uint64 array. A seed is 24 bytes, AES-128 key (16) ||\n"
-      "nonce (8). threads=0 means one per processor; results never depend on it. The GIL is\n"
-      "released around the work.";
+      "one-dimensional uint16, uint32 or uint64 array. prg names the generator: 1 for AES-128\n"
+      "in counter mode, 2 for AES-256, 3 for ChaCha20. A seed is the key and an 8-byte nonce: 24\n"
+      "bytes for 1, 40 for the others. threads=0 means one per processor; results never depend on\n"
+      "it. The GIL is released around the work.";
   m.attr("__version__") = FEDSECURE_VERSION;
   bindings::bind_system(m);
   bindings::bind_vectors(m);

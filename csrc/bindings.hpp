@@ -12,6 +12,7 @@
 #include <string>
 #include <type_traits>
 
+#include "prg.hpp"
 #include "span.hpp"
 
 namespace fedsecure::bindings {
@@ -33,10 +34,17 @@ class Bytes {
   Py_buffer view_;
 };
 
-// A buffer of exactly kSeedBytes.
+// The `prg` argument: the number of a generator, or ValueError.
+Prg to_prg(py::handle number);
+
+// A seed of the generator; a buffer of another size is ValueError.
 class Seed : public Bytes {
  public:
-  explicit Seed(py::handle object);
+  Seed(py::handle object, Prg prg);
+  Seeds seeds() const { return {prg_, data(), 1}; }
+
+ private:
+  Prg prg_;
 };
 
 // Any Python integer (or object with __index__) in [0, 2^64); others are ValueError.
@@ -83,8 +91,8 @@ span<T> output(py::array& array, const char* name) {
   return span<T>(static_cast<T*>(array.mutable_data()), static_cast<std::size_t>(array.size()));
 }
 
-// Refuses what is not k seeds (uint8, k x kSeedBytes) and k signs (int8).
-void check_seeds(const py::array& seeds, const py::array& signs);
+// Borrows k seeds (uint8, k x seed_bytes(prg)); refuses others, and what is not k signs (int8).
+Seeds to_seeds(const py::array& seeds, const py::array& signs, Prg prg);
 
 // A one-dimensional array of bytes.
 span<const std::uint8_t> byte_input(const py::array& array, const char* name);

@@ -38,11 +38,6 @@ PassInput pass_input(const py::sequence& floats, const py::sequence& integers) {
   return found;
 }
 
-PassMasks pass_masks(const py::array& seeds, const py::array& signs) {
-  check_seeds(seeds, signs);
-  return {static_cast<const std::uint8_t*>(seeds.data()), input<std::int8_t>(signs)};
-}
-
 // A bytes object to be written to: nobody else has seen it yet.
 class NewBytes {
  public:
@@ -68,14 +63,16 @@ class NewBytes {
 py::tuple py_encode_masked(py::handle head, const py::sequence& floats,
                            const py::sequence& integers, double factor, double clip,
                            py::handle seed, py::handle first, const py::array& seeds,
-                           const py::array& signs, py::handle bits, py::handle threads) {
+                           const py::array& signs, py::handle bits, py::handle prg,
+                           py::handle threads) {
   const Bytes prefix(head, "head");
   const PassInput items = pass_input(floats, integers);
+  const Prg generator = to_prg(prg);
   std::optional<Seed> key;
-  if (!seed.is_none()) key.emplace(seed);
-  const EncodeOptions options{factor, clip, key ? key->data() : nullptr,
+  if (!seed.is_none()) key.emplace(seed, generator);
+  const EncodeOptions options{factor, clip, key ? key->seeds() : Seeds{generator, nullptr, 0},
                               to_unsigned(first, "first"), to_threads(threads)};
-  const PassMasks masks = pass_masks(seeds, signs);
+  const PassMasks masks{to_seeds(seeds, signs, generator), input<std::int8_t>(signs)};
   const unsigned width = to_bits(bits);
   NewBytes message(prefix.size() + packed_size(items.size(), width));
   const span<std::uint8_t> all = message.view();
@@ -95,11 +92,12 @@ void bind_client_pass(py::module_& m) {
   m.def(
       "encode_masked", &py_encode_masked, py::arg("head"), py::arg("floats"), py::arg("integers"),
       py::arg("factor"), py::arg("clip"), py::arg("seed"), py::arg("first"), py::arg("seeds"),
-      py::arg("signs"), py::arg("bits"), py::kw_only(), py::arg("threads") = 0,
+      py::arg("signs"), py::arg("bits"), py::kw_only(), py::arg("prg") = 1, py::arg("threads") = 0,
       "encode_masked(head: bytes-like, floats: sequence of float16|float32|float64[n], integers:\n"
       "              sequence of int, factor: float, clip: float, seed: bytes-like | None, first: "
       "int,\n"
-      "              seeds: uint8[k, 24], signs: int8[k], bits: int, *, threads=0)\n"
+      "              seeds: uint8[k, seed size], signs: int8[k], bits: int, *, prg=1,\n"
+      "              threads=0)\n"
       "    -> tuple[bytes, int]\n\n"
       "head, then the packed sum of values and masks; and how many floats were clipped. The "
       "values\n"

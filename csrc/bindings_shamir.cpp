@@ -22,10 +22,10 @@ void check_bytes(const py::array& array, const char* name, py::ssize_t ndim, std
 }
 
 py::array py_split(const py::array& secrets, py::handle threshold, const py::array& xs,
-                   py::handle seed) {
+                   py::handle seed, py::handle prg) {
   check_bytes(secrets, "secrets", 2, kSecretBytes);
   const span<const std::uint32_t> at = points(xs);
-  const Seed key(seed);
+  const Seed key(seed, to_prg(prg));
   const std::uint64_t t = to_unsigned(threshold, "threshold");
   py::array_t<std::uint8_t> shares(
       {secrets.shape(0), xs.shape(0), static_cast<py::ssize_t>(kShareBytes)});
@@ -33,7 +33,7 @@ py::array py_split(const py::array& secrets, py::handle threshold, const py::arr
   const span<const std::uint8_t> from = input<std::uint8_t>(secrets);
   {
     const py::gil_scoped_release nogil;
-    shamir_split(from, t, at, key.data(), to);
+    shamir_split(from, t, at, key.seeds(), to);
   }
   return std::move(shares);
 }
@@ -57,14 +57,14 @@ py::array py_combine(const py::array& xs, const py::array& shares) {
 }  // namespace
 
 void bind_shamir(py::module_& m) {
-  m.def(
-      "shamir_split", &py_split, py::arg("secrets"), py::arg("threshold"), py::arg("xs"),
-      py::arg("seed"),
-      "shamir_split(secrets: uint8[m, 32], threshold: int, xs: uint32[n], seed) -> uint8[m, n, 40]"
-      "\n\nShares of every secret at the points xs (distinct, not zero) over GF(2**61 - 1):\n"
-      "5 limbs of 52 bits, so 5 elements of 8 bytes little-endian per share. Coefficients come\n"
-      "from the PRG of seed (24 bytes, used once) by rejection. Constant time in the secrets.\n"
-      "ValueError unless 1 <= threshold <= n and the points are right.");
+  m.def("shamir_split", &py_split, py::arg("secrets"), py::arg("threshold"), py::arg("xs"),
+        py::arg("seed"), py::kw_only(), py::arg("prg") = 1,
+        "shamir_split(secrets: uint8[m, 32], threshold: int, xs: uint32[n], seed, *, prg=1)\n"
+        "    -> uint8[m, n, 40]\n\n"
+        "Shares of every secret at the points xs (distinct, not zero) over GF(2**61 - 1):\n"
+        "5 limbs of 52 bits, so 5 elements of 8 bytes little-endian per share. Coefficients come\n"
+        "from the PRG of seed (used once) by rejection. Constant time in the secrets.\n"
+        "ValueError unless 1 <= threshold <= n and the points are right.");
   m.def("shamir_combine", &py_combine, py::arg("xs"), py::arg("shares"),
         "shamir_combine(xs: uint32[t], shares: uint8[m, t, 40]) -> uint8[m, 32]\n\n"
         "The secrets whose shares at xs these are (interpolation at zero through all t points).\n"

@@ -11,18 +11,19 @@
 namespace fedsecure::bindings {
 namespace {
 
-void py_keystream(py::handle seed, py::handle offset, py::array out, py::handle threads) {
-  const Seed key(seed);
+void py_keystream(py::handle seed, py::handle offset, py::array out, py::handle prg,
+                  py::handle threads) {
+  const Seed key(seed, to_prg(prg));
   const std::uint64_t start = to_unsigned(offset, "offset");
   const unsigned workers = to_threads(threads);
   const span<std::uint8_t> bytes = byte_output(out, "out");
   const py::gil_scoped_release nogil;
-  keystream(key.data(), start, bytes, workers);
+  keystream(key.seeds(), start, bytes, workers);
 }
 
 void py_apply_masks(py::array acc, const py::array& seeds, const py::array& signs,
-                    py::handle first_word, py::handle threads) {
-  check_seeds(seeds, signs);
+                    py::handle first_word, py::handle prg, py::handle threads) {
+  const Seeds keys = to_seeds(seeds, signs, to_prg(prg));
   refuse_overlap(acc, "acc", seeds, "seeds");
   refuse_overlap(acc, "acc", signs, "signs");
   const std::uint64_t first = to_unsigned(first_word, "first_word");
@@ -30,7 +31,6 @@ void py_apply_masks(py::array acc, const py::array& seeds, const py::array& sign
   with_lane(acc, "acc", [&](auto word) {
     using Word = decltype(word);
     const span<Word> to = output<Word>(acc, "acc");
-    const auto* const keys = static_cast<const std::uint8_t*>(seeds.data());
     const py::gil_scoped_release nogil;
     apply_masks(to, keys, input<std::int8_t>(signs), first, workers);
   });
@@ -94,10 +94,11 @@ py::tuple py_inspect(const py::array& x, double clip, py::handle threads) {
 }
 
 std::uint64_t py_encode(const py::array& x, double factor, double clip, py::handle seed,
-                        py::handle first, py::array out, py::handle threads) {
+                        py::handle first, py::array out, py::handle prg, py::handle threads) {
+  const Prg generator = to_prg(prg);
   std::optional<Seed> key;
-  if (!seed.is_none()) key.emplace(seed);
-  const EncodeOptions options{factor, clip, key ? key->data() : nullptr,
+  if (!seed.is_none()) key.emplace(seed, generator);
+  const EncodeOptions options{factor, clip, key ? key->seeds() : Seeds{generator, nullptr, 0},
                               to_unsigned(first, "first"), to_threads(threads)};
   refuse_overlap(x, "x", out, "out");
   if (key) refuse_overlap(out, "out", key->data(), key->size(), "seed");
@@ -137,16 +138,17 @@ std::uint64_t py_packed_size(py::handle count, py::handle bits) {
 void bind_masks(py::module_& m) {
   m.def(
       "keystream", &py_keystream, py::arg("seed"), py::arg("offset"), py::arg("out"), py::kw_only(),
-      py::arg("threads") = 0,
-      "keystream(seed, offset: int, out: uint8[n], *, threads=0) -> None\n\n"
-      "Fill out with bytes [offset, offset + n) of the AES-128-CTR keystream of seed (NIST SP\n"
-      "800-38A; counter block = nonce || 64-bit big-endian block number from 0). ValueError when\n"
-      "the seed is not 24 bytes or offset + n passes 2**63.");
+      py::arg("prg") = 1, py::arg("threads") = 0,
+      "keystream(seed, offset: int, out: uint8[n], *, prg=1, threads=0) -> None\n\n"
+      "Fill out with bytes [offset, offset + n) of the keystream of seed: AES-CTR (NIST SP\n"
+      "800-38A; counter block = nonce || 64-bit big-endian block number from 0), or ChaCha20 (RFC\n"
+      "8439; words 12 and 13 = 64-bit little-endian block number, 14 and 15 = nonce). ValueError\n"
+      "when the seed has another size or offset + n passes 2**63.");
   m.def(
       "apply_masks", &py_apply_masks, py::arg("acc"), py::arg("seeds"), py::arg("signs"),
-      py::arg("first_word"), py::kw_only(), py::arg("threads") = 0,
-      "apply_masks(acc: ring[n], seeds: uint8[k, 24], signs: int8[k], first_word: int, *,\n"
-      "            threads=0) -> None\n\n"
+      py::arg("first_word"), py::kw_only(), py::arg("prg") = 1, py::arg("threads") = 0,
+      "apply_masks(acc: ring[n], seeds: uint8[k, seed size], signs: int8[k], first_word: int, *,\n"
+      "            prg=1, threads=0) -> None\n\n"
       "acc[i] += sum over j of signs[j] * word (first_word + i) of PRG(seeds[j]), in place and\n"
       "wrapping in the lane. Word i is little-endian at byte i * itemsize of the keystream.\n"
       "Constant time in seeds and values. ValueError when a sign is not +1 or -1 or the shapes do\n"
@@ -186,9 +188,9 @@ void bind_fixed_point(py::module_& m) {
         "or infinite, the largest finite |x| (0.0 if none).");
   m.def(
       "encode", &py_encode, py::arg("x"), py::arg("factor"), py::arg("clip"), py::arg("seed"),
-      py::arg("first"), py::arg("out"), py::kw_only(), py::arg("threads") = 0,
+      py::arg("first"), py::arg("out"), py::kw_only(), py::arg("prg") = 1, py::arg("threads") = 0,
       "encode(x: float32|float64[n], factor: float, clip: float, seed: bytes-like | None,\n"
-      "       first: int, out: ring[n], *, threads=0) -> int\n\n"
+      "       first: int, out: ring[n], *, prg=1, threads=0) -> int\n\n"
       "out = round(clip(x) * factor) mod 2**lane, in double precision. seed None: half to even.\n"
       "Otherwise stochastic: floor(t) + (u < floor(frac(t) * 2**32)) with u the 32-bit PRG word\n"
       "number first + i. Returns how many x were clipped. ValueError, out unspecified, when an x\n"

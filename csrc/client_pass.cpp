@@ -52,7 +52,7 @@ class Pass {
       : kernels_(active_kernels()),
         input_(input),
         options_(options),
-        rounding_(kernels_, options.seed, options.seed != nullptr ? 1 : 0),
+        rounding_(kernels_, options.seed),
         masks_(kernels_, masks.seeds, masks.signs),
         bits_(bits),
         out_(out) {
@@ -84,7 +84,7 @@ class Pass {
     if (rounding_.size() != 0) {
       const span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(tile.random),
                                      count * sizeof(std::uint32_t));
-      keystream(kernels_, rounding_[0], (options_.first + begin) * sizeof(std::uint32_t), bytes);
+      rounding_.keystream(0, (options_.first + begin) * sizeof(std::uint32_t), bytes);
       random = tile.random;
     }
     const std::uint64_t end = begin + count;

@@ -26,7 +26,7 @@ struct PassInput {
 };
 
 struct PassMasks {
-  const std::uint8_t* seeds;  // signs.size() seeds of kSeedBytes, one after the other
+  Seeds seeds;  // one for each sign
   span<const std::int8_t> signs;
 };
 

@@ -39,7 +39,7 @@ const kernels::LaneKernels<Word>& lane(const kernels::PackKernels& table) {
 }
 
 template <typename Word>
-kernels::AddMasks<Word> add_masks_kernel(const kernels::PrgKernels& table) {
+kernels::AddMasks<Word> add_masks_kernel(const kernels::CipherKernels& table) {
   if constexpr (std::is_same_v<Word, std::uint16_t>)
     return table.add_masks_u16;
   else if constexpr (std::is_same_v<Word, std::uint32_t>)

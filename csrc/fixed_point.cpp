@@ -37,7 +37,7 @@ void merge(FloatReport& total, const FloatReport& part) {
 
 // Elements [begin, end) with random words, which exist only a block at a time.
 template <typename Float, typename Word>
-void encode_stochastic(const Kernels& kernels, const PrgKey& key, span<const Float> x,
+void encode_stochastic(const Kernels& kernels, const PrgKeys& keys, span<const Float> x,
                        const EncodeOptions& options, span<Word> out, std::uint64_t first,
                        FloatReport* report) {
   const auto kernel = encode_kernel<Float, Word>(*kernels.fixed_point);
@@ -49,7 +49,7 @@ void encode_stochastic(const Kernels& kernels, const PrgKey& key, span<const Flo
     count = std::min(whole, x.size() - done);
     const span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(*random),
                                    count * sizeof(std::uint32_t));
-    keystream(kernels, key, (first + done) * sizeof(std::uint32_t), bytes);
+    keys.keystream(0, (first + done) * sizeof(std::uint32_t), bytes);
     kernel(x.data() + done, count, options.factor, options.clip, *random, out.data() + done,
            report);
   }
@@ -62,7 +62,7 @@ void check_options(const EncodeOptions& options, std::uint64_t size) {
     throw std::invalid_argument("factor must be finite and positive");
   if (!std::isfinite(options.clip) || options.clip <= 0)
     throw std::invalid_argument("clip must be finite and positive");
-  if (options.seed != nullptr && (options.first >= kMaxWords || size > kMaxWords - options.first))
+  if (options.seed.count != 0 && (options.first >= kMaxWords || size > kMaxWords - options.first))
     throw std::invalid_argument("first + length must not pass 2**63 bytes of keystream");
 }
 
@@ -103,13 +103,12 @@ std::uint64_t encode(span<const Float> x, const EncodeOptions& options, span<Wor
   check_sizes(x.size(), out.size());
   check_options(options, x.size());
   const Kernels& kernels = active_kernels();
-  const bool stochastic = options.seed != nullptr;
-  const PrgKeys keys(kernels, options.seed, stochastic ? 1 : 0);
+  const PrgKeys keys(kernels, options.seed);
   const auto body = [&](std::uint64_t begin, std::uint64_t end, FloatReport* report) {
     const span<const Float> from = x.subspan(begin, end - begin);
     const span<Word> to = out.subspan(begin, end - begin);
-    if (stochastic)
-      encode_stochastic(kernels, keys[0], from, options, to, options.first + begin, report);
+    if (keys.size() != 0)
+      encode_stochastic(kernels, keys, from, options, to, options.first + begin, report);
     else
       encode_kernel<Float, Word> (*kernels.fixed_point)(from.data(), from.size(), options.factor,
                                                         options.clip, nullptr, to.data(), report);

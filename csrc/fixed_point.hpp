@@ -13,6 +13,7 @@
 
 #include "kernels/kernels.hpp"
 #include "parallel.hpp"
+#include "prg.hpp"
 #include "span.hpp"
 
 namespace fedsecure {
@@ -25,11 +26,11 @@ template <typename Float>
 FloatReport inspect(span<const Float> x, double clip, unsigned threads);
 
 struct EncodeOptions {
-  double factor;             // units per 1.0 of x; finite, > 0
-  double clip;               // finite, > 0
-  const std::uint8_t* seed;  // kSeedBytes for stochastic rounding, null for nearest
-  std::uint64_t first;       // element i uses 32-bit PRG word first + i
-  unsigned threads;          // 0: one per processor
+  double factor;        // units per 1.0 of x; finite, > 0
+  double clip;          // finite, > 0
+  Seeds seed;           // one for stochastic rounding, none for nearest
+  std::uint64_t first;  // element i uses 32-bit PRG word first + i
+  unsigned threads;     // 0: one per processor
 };
 
 // Throws std::invalid_argument unless the options are possible for that many elements.

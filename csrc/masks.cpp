@@ -12,7 +12,7 @@ namespace fedsecure {
 namespace {
 
 constexpr std::uint64_t kGrainBytes = 1024 * 1024;  // of keystream over all seeds: worth a thread
-constexpr std::uint64_t kAlignBytes = 1024;  // 64 blocks: what the portable kernel makes at once
+constexpr std::uint64_t kAlignBytes = 1024;  // 16 blocks: what the portable kernels make at once
 
 span<const std::int8_t> checked(span<const std::int8_t> signs) {
   for (const std::int8_t sign : signs)
@@ -22,15 +22,18 @@ span<const std::int8_t> checked(span<const std::int8_t> signs) {
 
 }  // namespace
 
-MaskSum::MaskSum(const Kernels& kernels, const std::uint8_t* seeds, span<const std::int8_t> signs)
-    : kernels_(kernels), keys_(kernels, seeds, checked(signs).size()), signs_(signs.data()) {}
+MaskSum::MaskSum(const Kernels& kernels, const Seeds& seeds, span<const std::int8_t> signs)
+    : keys_(kernels, seeds), signs_(checked(signs).data()) {
+  if (seeds.count != signs.size())
+    throw std::invalid_argument("there must be as many signs as seeds");
+}
 
 // Kernels start at a block border: an odd start goes through a block of zeros, of which the wanted
 // part is added.
 template <typename Word>
 void MaskSum::add(span<Word> acc, std::uint64_t first_word) const {
   constexpr std::size_t kWordsPerBlock = kBlockBytes / sizeof(Word);
-  const auto add = add_masks_kernel<Word>(*kernels_.prg);
+  const auto add = add_masks_kernel<Word>(keys_.cipher());
   std::uint64_t block = first_word / kWordsPerBlock;
   const std::size_t skip = static_cast<std::size_t>(first_word % kWordsPerBlock);
   std::size_t done = 0;
@@ -44,11 +47,10 @@ void MaskSum::add(span<Word> acc, std::uint64_t first_word) const {
 }
 
 template <typename Word>
-void apply_masks(span<Word> acc, const std::uint8_t* seeds, span<const std::int8_t> signs,
+void apply_masks(span<Word> acc, const Seeds& seeds, span<const std::int8_t> signs,
                  std::uint64_t first_word, unsigned threads) {
-  const Kernels& kernels = active_kernels();
   check_words<Word>(first_word, acc.size());
-  const MaskSum masks(kernels, seeds, signs);
+  const MaskSum masks(active_kernels(), seeds, signs);
   if (acc.empty() || signs.empty()) return;
   const std::uint64_t grain = kGrainBytes / sizeof(Word) / signs.size() + 1;
   const Range range{first_word, first_word + acc.size(), grain, kAlignBytes / sizeof(Word)};
@@ -57,10 +59,10 @@ void apply_masks(span<Word> acc, const std::uint8_t* seeds, span<const std::int8
   });
 }
 
-#define FEDSECURE_LANE(Word)                                                          \
-  template void MaskSum::add(span<Word>, std::uint64_t) const;                        \
-  template void apply_masks(span<Word>, const std::uint8_t*, span<const std::int8_t>, \
-                            std::uint64_t, unsigned)
+#define FEDSECURE_LANE(Word)                                                                  \
+  template void MaskSum::add(span<Word>, std::uint64_t) const;                                \
+  template void apply_masks(span<Word>, const Seeds&, span<const std::int8_t>, std::uint64_t, \
+                            unsigned)
 FEDSECURE_LANE(std::uint16_t);
 FEDSECURE_LANE(std::uint32_t);
 FEDSECURE_LANE(std::uint64_t);

@@ -13,8 +13,8 @@ namespace fedsecure {
 // copied; the signs are referred to.
 class MaskSum {
  public:
-  // Throws std::invalid_argument when a sign is neither +1 nor -1.
-  MaskSum(const Kernels& kernels, const std::uint8_t* seeds, span<const std::int8_t> signs);
+  // Throws std::invalid_argument when a sign is neither +1 nor -1, or there is not one per seed.
+  MaskSum(const Kernels& kernels, const Seeds& seeds, span<const std::int8_t> signs);
 
   std::size_t size() const { return keys_.size(); }
 
@@ -24,7 +24,6 @@ class MaskSum {
   void add(span<Word> acc, std::uint64_t first_word) const;
 
  private:
-  const Kernels& kernels_;
   PrgKeys keys_;
   const std::int8_t* signs_;
 };
@@ -39,13 +38,13 @@ void check_words(std::uint64_t first_word, std::uint64_t count) {
 }
 
 // acc[i] += sum over j of signs[j] * word (first_word + i) of PRG(seeds[j]), wrapping in the lane,
-// where word i of a keystream is little-endian at byte i * sizeof(Word). seeds holds signs.size()
-// seeds of kSeedBytes one after the other; signs are +1 or -1 (public: who adds is decided by ids).
-// Constant time in seeds and values; the keystream is wiped. threads: 0 for one per processor.
-// Throws std::invalid_argument when a sign is neither or the words pass 2^63 bytes of keystream;
-// then nothing was changed. Word: std::uint16_t, uint32_t or uint64_t.
+// where word i of a keystream is little-endian at byte i * sizeof(Word). signs are +1 or -1, one
+// for each seed (public: who adds is decided by ids). Constant time in seeds and values; the
+// keystream is wiped. threads: 0 for one per processor. Throws std::invalid_argument when a sign is
+// neither or the words pass 2^63 bytes of keystream; then nothing was changed. Word: std::uint16_t,
+// uint32_t or uint64_t.
 template <typename Word>
-void apply_masks(span<Word> acc, const std::uint8_t* seeds, span<const std::int8_t> signs,
+void apply_masks(span<Word> acc, const Seeds& seeds, span<const std::int8_t> signs,
                  std::uint64_t first_word, unsigned threads);
 
 }  // namespace fedsecure

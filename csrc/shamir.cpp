@@ -82,8 +82,7 @@ Element limbs_to_secret(const Element (&limbs)[kSecretLimbs], std::uint8_t* secr
 // about the ones that are kept.
 class Coefficients {
  public:
-  explicit Coefficients(const std::uint8_t* seed)
-      : kernels_(active_kernels()), keys_(kernels_, seed, 1) {}
+  explicit Coefficients(const Seeds& seed) : keys_(active_kernels(), seed) {}
 
   void fill(span<Element> out) {
     for (Element& coefficient : out) {
@@ -98,14 +97,13 @@ class Coefficients {
   Element next_word() {
     if (used_ == kBuffered) {
       const span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(*buffer_), sizeof *buffer_);
-      keystream(kernels_, keys_[0], offset_, bytes);
+      keys_.keystream(0, offset_, bytes);
       offset_ += sizeof *buffer_;
       used_ = 0;
     }
     return (*buffer_)[used_++];
   }
 
-  const Kernels& kernels_;
   PrgKeys keys_;
   Secret<Element[kBuffered]> buffer_;
   std::size_t used_ = kBuffered;
@@ -187,8 +185,7 @@ FEDSECURE_NOINLINE Element combine_secret(const std::vector<Element>& weights,
 }  // namespace
 
 void shamir_split(span<const std::uint8_t> secrets, std::size_t threshold,
-                  span<const std::uint32_t> xs, const std::uint8_t* seed,
-                  span<std::uint8_t> shares) {
+                  span<const std::uint32_t> xs, const Seeds& seed, span<std::uint8_t> shares) {
   check_points(xs);
   if (threshold < 1 || threshold > xs.size())
     throw std::invalid_argument(

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "prg.hpp"
 #include "span.hpp"
 
 namespace fedsecure {
@@ -19,7 +20,7 @@ constexpr std::size_t kShareBytes = 8 * kSecretLimbs;
 
 // shares[i][j] (row-major, kShareBytes each) = share of secret i at point xs[j].
 //
-// Coefficients come from the PRG of `seed` (kSeedBytes): its keystream is read as 64-bit
+// Coefficients come from the PRG of the one seed: its keystream is read as 64-bit
 // little-endian words, the low 61 bits of each are taken, the value p is skipped. They are used in
 // the order secret by secret, limb by limb, from the linear coefficient up. A seed must be used
 // once.
@@ -27,8 +28,7 @@ constexpr std::size_t kShareBytes = 8 * kSecretLimbs;
 // Throws std::invalid_argument when sizes do not match, when not 1 <= threshold <= xs.size(), or
 // when the points are zero or not distinct. threshold 1 hands every party the secret itself.
 void shamir_split(span<const std::uint8_t> secrets, std::size_t threshold,
-                  span<const std::uint32_t> xs, const std::uint8_t* seed,
-                  span<std::uint8_t> shares);
+                  span<const std::uint32_t> xs, const Seeds& seed, span<std::uint8_t> shares);
 
 // Interpolates at zero all secrets from shares[i][j] of secret i at point xs[j]; exactly the given
 // shares are used, so pass `threshold` of them. Throws std::invalid_argument when sizes or points

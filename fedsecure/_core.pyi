@@ -20,7 +20,12 @@ def aes_rounds(count: SupportsIndex) -> int: ...
 def random_bytes(n: SupportsIndex) -> bytes: ...
 def wipe(buffer: Buffer) -> None: ...
 def keystream(
-    seed: Buffer, offset: SupportsIndex, out: _Bytes, *, threads: SupportsIndex = 0
+    seed: Buffer,
+    offset: SupportsIndex,
+    out: _Bytes,
+    *,
+    prg: SupportsIndex = 1,
+    threads: SupportsIndex = 0,
 ) -> None: ...
 def apply_masks(
     acc: _Ring,
@@ -28,6 +33,7 @@ def apply_masks(
     signs: NDArray[np.int8],
     first_word: SupportsIndex,
     *,
+    prg: SupportsIndex = 1,
     threads: SupportsIndex = 0,
 ) -> None: ...
 def ring_add(acc: NDArray[_Word], x: NDArray[_Word], *, threads: SupportsIndex = 0) -> None: ...
@@ -48,6 +54,7 @@ def encode(
     first: SupportsIndex,
     out: _Ring,
     *,
+    prg: SupportsIndex = 1,
     threads: SupportsIndex = 0,
 ) -> int: ...
 def encode_masked(
@@ -62,6 +69,7 @@ def encode_masked(
     signs: NDArray[np.int8],
     bits: SupportsIndex,
     *,
+    prg: SupportsIndex = 1,
     threads: SupportsIndex = 0,
 ) -> tuple[bytes, int]: ...
 def decode(
@@ -73,6 +81,11 @@ def decode(
     threads: SupportsIndex = 0,
 ) -> None: ...
 def shamir_split(
-    secrets: _Bytes, threshold: SupportsIndex, xs: NDArray[np.uint32], seed: Buffer
+    secrets: _Bytes,
+    threshold: SupportsIndex,
+    xs: NDArray[np.uint32],
+    seed: Buffer,
+    *,
+    prg: SupportsIndex = 1,
 ) -> NDArray[np.uint8]: ...
 def shamir_combine(xs: NDArray[np.uint32], shares: _Bytes) -> NDArray[np.uint8]: ...

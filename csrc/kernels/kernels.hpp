@@ -23,14 +23,17 @@
 
 namespace fedsecure::kernels {
 
-constexpr std::size_t kSeedBytes = 24;   // AES-128 key (16) || nonce (8)
-constexpr std::size_t kBlockBytes = 16;  // one AES block
-constexpr std::size_t kNumRounds = 10;   // of AES-128
+constexpr std::size_t kBlockBytes = 64;  // of keystream: 4 blocks of AES, or one of ChaCha20
+constexpr std::size_t kNonceBytes = 8;
+constexpr std::size_t kAesBlockBytes = 16;
+constexpr std::size_t kAesRounds = 14;  // at most, with keys of 256 bits
+constexpr std::size_t kMaxSeedBytes = 40;
 
 // An expanded seed. Secret: holders wipe it.
 struct PrgKey {
-  alignas(16) std::uint8_t round_keys[kNumRounds + 1][kBlockBytes];
-  std::uint8_t nonce[8];
+  // Round keys 0, 1, ... of AES one after the other, or the 32 bytes of a key of ChaCha20.
+  alignas(16) std::uint8_t key[(kAesRounds + 1) * kAesBlockBytes];
+  std::uint8_t nonce[kNonceBytes];
 };
 
 // acc[i] += sum over j of signs[j] * word i of the keystream of keys[j] that starts at first_block,
@@ -40,17 +43,26 @@ using AddMasks = void (*)(Word* acc, std::size_t count, const PrgKey* keys,
                           const std::int8_t* signs, std::size_t num_keys,
                           std::uint64_t first_block);
 
-// AES-128-CTR (NIST SP 800-38A, section 6.5) with counter block nonce || 64-bit big-endian block
-// number. All constant time. Stack copies of keys, keystream and states are wiped.
-struct PrgKernels {
-  // AES-128 key expansion (FIPS 197, section 5.2).
-  void (*expand_key)(const std::uint8_t seed[kSeedBytes], PrgKey* key);
-  // num_blocks * 16 bytes of keystream to out, from block first_block on.
+// One cipher in counter mode. All constant time. Stack copies of keys, keystream and states are
+// wiped.
+struct CipherKernels {
+  // A seed is the key, then the nonce.
+  void (*expand_key)(const std::uint8_t* seed, PrgKey* key);
+  // num_blocks * 64 bytes of keystream to out, from block first_block on.
   void (*keystream)(const PrgKey& key, std::uint64_t first_block, std::size_t num_blocks,
                     std::uint8_t* out);
   AddMasks<std::uint16_t> add_masks_u16;
   AddMasks<std::uint32_t> add_masks_u32;
   AddMasks<std::uint64_t> add_masks_u64;
+};
+
+// AES-CTR (NIST SP 800-38A, section 6.5; FIPS 197) has counter blocks nonce || number of the AES
+// block, 64 bits big-endian. ChaCha20 (RFC 8439, section 2.3) has the block number in words 12 and
+// 13, the lower half first, and the nonce in 14 and 15.
+struct PrgKernels {
+  CipherKernels aes128;
+  CipherKernels aes256;
+  CipherKernels chacha20;
 };
 
 // Vectors over Z_2^bits, 8 <= bits <= width of Word. Packed form: element i takes bits

@@ -1,10 +1,13 @@
-// Constant-time AES-128-CTR in plain C++: bitsliced, no tables, no data-dependent branch.
+// The generator in plain C++, constant-time: no tables, no data-dependent branch.
 //
-// 64 consecutive counter blocks are worked on together. The state is 128 planes of 64 bits: plane
-// (bit b, position p) holds bit b of byte p of all 64 blocks, one block per lane. Positions are
-// row-major (p = 4 * row + column, while AES numbers bytes 4 * column + row), so ShiftRows and
-// MixColumns work on runs of four neighboring planes, which compilers turn into vector code.
+// AES is bitsliced. 64 consecutive counter blocks of it are worked on together. The state is 128
+// planes of 64 bits: plane (bit b, position p) holds bit b of byte p of all 64 blocks, one block
+// per lane. Positions are row-major (p = 4 * row + column, while AES numbers bytes 4 * column +
+// row), so ShiftRows and MixColumns work on runs of four neighboring planes, which compilers turn
+// into vector code.
 
+#include "aes_key.hpp"
+#include "chacha_plain.hpp"
 #include "kernels.hpp"
 
 namespace fedsecure::kernels {
@@ -13,15 +16,16 @@ namespace {
 using Plane = std::uint64_t;
 
 constexpr std::size_t kLanes = 64;
-constexpr std::size_t kBatchBytes = kLanes * kBlockBytes;
+constexpr std::size_t kBatchBytes = kLanes * kAesBlockBytes;
 
 struct State {
-  Plane planes[8][kBlockBytes];
+  Plane planes[8][kAesBlockBytes];
 };
 
 // Round keys as planes: every lane sees the same key bit, hence all zeros or all ones.
+template <std::size_t kRounds>
 struct KeyPlanes {
-  State round[kNumRounds + 1];
+  State round[kRounds + 1];
 };
 
 constexpr std::size_t position_of(std::size_t aes_byte) {
@@ -76,7 +80,7 @@ inline void sub_byte(Plane& x0, Plane& x1, Plane& x2, Plane& x3, Plane& x4, Plan
 }
 
 void sub_bytes(State& s) {
-  for (std::size_t p = 0; p < kBlockBytes; ++p) {
+  for (std::size_t p = 0; p < kAesBlockBytes; ++p) {
     sub_byte(s.planes[0][p], s.planes[1][p], s.planes[2][p], s.planes[3][p], s.planes[4][p],
              s.planes[5][p], s.planes[6][p], s.planes[7][p]);
   }
@@ -97,25 +101,27 @@ void shift_rows(State& s) {
 void mix_columns_add_key(State& s, const State& key) {
   State doubled;  // a[r] + a[r+1], before doubling
   for (std::size_t b = 0; b < 8; ++b) {
-    Plane next[kBlockBytes];
-    for (std::size_t p = 0; p < kBlockBytes; ++p) next[p] = s.planes[b][(p + 4) % kBlockBytes];
-    for (std::size_t p = 0; p < kBlockBytes; ++p) doubled.planes[b][p] = s.planes[b][p] ^ next[p];
-    for (std::size_t p = 0; p < kBlockBytes; ++p)
-      s.planes[b][p] = next[p] ^ doubled.planes[b][(p + 8) % kBlockBytes] ^ key.planes[b][p];
+    Plane next[kAesBlockBytes];
+    for (std::size_t p = 0; p < kAesBlockBytes; ++p)
+      next[p] = s.planes[b][(p + 4) % kAesBlockBytes];
+    for (std::size_t p = 0; p < kAesBlockBytes; ++p)
+      doubled.planes[b][p] = s.planes[b][p] ^ next[p];
+    for (std::size_t p = 0; p < kAesBlockBytes; ++p)
+      s.planes[b][p] = next[p] ^ doubled.planes[b][(p + 8) % kAesBlockBytes] ^ key.planes[b][p];
   }
   // Doubling in GF(2^8): shift up, and x^8 = x^4 + x^3 + x + 1.
   const auto& high = doubled.planes[7];
-  for (std::size_t p = 0; p < kBlockBytes; ++p) s.planes[0][p] ^= high[p];
+  for (std::size_t p = 0; p < kAesBlockBytes; ++p) s.planes[0][p] ^= high[p];
   for (std::size_t b = 1; b < 8; ++b) {
     const bool reduces = b == 1 || b == 3 || b == 4;
-    for (std::size_t p = 0; p < kBlockBytes; ++p)
+    for (std::size_t p = 0; p < kAesBlockBytes; ++p)
       s.planes[b][p] ^= doubled.planes[b - 1][p] ^ (reduces ? high[p] : Plane{0});
   }
 }
 
 void add_key(State& s, const State& key) {
   for (std::size_t b = 0; b < 8; ++b)
-    for (std::size_t p = 0; p < kBlockBytes; ++p) s.planes[b][p] ^= key.planes[b][p];
+    for (std::size_t p = 0; p < kAesBlockBytes; ++p) s.planes[b][p] ^= key.planes[b][p];
 }
 
 // A byte that is equal in all lanes, at one position.
@@ -126,11 +132,13 @@ inline void broadcast(State& s, std::size_t position, std::uint8_t value) {
 
 // The S-box circuit leaves out + 0x63. ShiftRows and MixColumns map the state with 0x63 everywhere
 // to itself (2 + 3 + 1 + 1 = 1), so the constant is added with the next round key instead.
-void slice_key(const PrgKey& key, KeyPlanes& out) {
-  for (std::size_t r = 0; r <= kNumRounds; ++r)
-    for (std::size_t i = 0; i < kBlockBytes; ++i)
-      broadcast(out.round[r], position_of(i),
-                static_cast<std::uint8_t>(key.round_keys[r][i] ^ (r == 0 ? 0x00 : 0x63)));
+template <std::size_t kRounds>
+void slice_key(const PrgKey& key, KeyPlanes<kRounds>& out) {
+  for (std::size_t r = 0; r <= kRounds; ++r)
+    for (std::size_t i = 0; i < kAesBlockBytes; ++i)
+      broadcast(
+          out.round[r], position_of(i),
+          static_cast<std::uint8_t>(key.key[r * kAesBlockBytes + i] ^ (r == 0 ? 0x00 : 0x63)));
 }
 
 // Counter blocks first_block .. first_block + 63; first_block is a multiple of 64, so the low six
@@ -168,93 +176,96 @@ void store_blocks(const State& s, std::uint8_t (&out)[kBatchBytes]) {
         half[8 * byte + b] = s.planes[b][position_of(8 * h + byte)];
     transpose(half);
     for (std::size_t lane = 0; lane < kLanes; ++lane)
-      store(out + lane * kBlockBytes + 8 * h, half[lane]);
+      store(out + lane * kAesBlockBytes + 8 * h, half[lane]);
   }
   wipe(half, sizeof half);
 }
 
-void encrypt_batch(const PrgKey& key, const KeyPlanes& planes, std::uint64_t first_block,
+template <std::size_t kRounds>
+void encrypt_batch(const PrgKey& key, const KeyPlanes<kRounds>& planes, std::uint64_t first_block,
                    std::uint8_t (&out)[kBatchBytes]) {
   State s;
   load_counters(key, first_block, s);
   add_key(s, planes.round[0]);
-  for (std::size_t r = 1; r < kNumRounds; ++r) {
+  for (std::size_t r = 1; r < kRounds; ++r) {
     sub_bytes(s);
     shift_rows(s);
     mix_columns_add_key(s, planes.round[r]);
   }
   sub_bytes(s);
   shift_rows(s);
-  add_key(s, planes.round[kNumRounds]);
+  add_key(s, planes.round[kRounds]);
   store_blocks(s, out);
   wipe(&s, sizeof s);
 }
 
-// SubWord of FIPS 197 on four bytes, with the same circuit: byte i of the word is lane i.
-void sub_word(std::uint8_t (&word)[4]) {
+// SubWord of FIPS 197, with the same circuit: byte i of the word is lane i.
+std::uint32_t sub_word(std::uint32_t word) {
   Plane x[8] = {};
   for (std::size_t b = 0; b < 8; ++b)
-    for (std::size_t i = 0; i < 4; ++i) x[b] |= static_cast<Plane>((word[i] >> b) & 1) << i;
+    for (std::size_t i = 0; i < 4; ++i) x[b] |= static_cast<Plane>((word >> (8 * i + b)) & 1) << i;
   sub_byte(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
-  for (std::size_t i = 0; i < 4; ++i) {
-    unsigned value = 0x63;
-    for (std::size_t b = 0; b < 8; ++b) value ^= static_cast<unsigned>((x[b] >> i) & 1) << b;
-    word[i] = static_cast<std::uint8_t>(value);
-  }
+  std::uint32_t out = 0x63636363;
+  for (std::size_t b = 0; b < 8; ++b)
+    for (std::size_t i = 0; i < 4; ++i)
+      out ^= static_cast<std::uint32_t>((x[b] >> i) & 1) << (8 * i + b);
   wipe(x, sizeof x);
+  return out;
 }
 
-void expand_key(const std::uint8_t* seed, PrgKey* key) {
-  constexpr std::uint8_t kRcon[kNumRounds] = {0x01, 0x02, 0x04, 0x08, 0x10,
-                                              0x20, 0x40, 0x80, 0x1B, 0x36};
-  std::memcpy(key->round_keys[0], seed, kBlockBytes);
-  std::memcpy(key->nonce, seed + kBlockBytes, sizeof key->nonce);
-  std::uint8_t word[4];
-  for (std::size_t r = 1; r <= kNumRounds; ++r) {
-    const std::uint8_t* const previous = key->round_keys[r - 1];
-    std::uint8_t* const current = key->round_keys[r];
-    for (std::size_t i = 0; i < 4; ++i) word[i] = previous[12 + (i + 1) % 4];
-    sub_word(word);
-    word[0] ^= kRcon[r - 1];
-    for (std::size_t i = 0; i < kBlockBytes; ++i) {
-      const std::uint8_t left = i < 4 ? word[i] : current[i - 4];
-      current[i] = previous[i] ^ left;
-    }
+template <std::size_t kRounds>
+struct BitslicedAes {
+  static constexpr std::size_t kBytes = kBatchBytes;  // at once
+
+  explicit BitslicedAes(const PrgKey& key) : key_(key) { slice_key(key, planes_); }
+  ~BitslicedAes() { wipe(&planes_, sizeof planes_); }
+
+  static void expand_key(const std::uint8_t* seed, PrgKey* key) {
+    expand_aes_key<kRounds>(seed, key, sub_word);
   }
-  wipe(word, sizeof word);
-}
+
+  // Blocks first_block .. first_block + kBytes / kBlockBytes - 1; the first one's number is a
+  // multiple of their count.
+  void make(std::uint64_t first_block, std::uint8_t (&out)[kBytes]) const {
+    encrypt_batch(key_, planes_, first_block * (kBlockBytes / kAesBlockBytes), out);
+  }
+
+ private:
+  const PrgKey& key_;
+  KeyPlanes<kRounds> planes_;
+};
 
 // Calls use(bytes, offset, size) for the keystream of `num_bytes` bytes from first_block on, batch
 // by batch; `offset` counts from the start of the request.
-template <typename Use>
+template <typename C, typename Use>
 inline void for_each_batch(const PrgKey& key, std::uint64_t first_block, std::size_t num_bytes,
                            Use use) {
-  KeyPlanes planes;
-  slice_key(key, planes);
-  alignas(64) std::uint8_t batch[kBatchBytes];
-  std::size_t skip = static_cast<std::size_t>(first_block % kLanes) * kBlockBytes;
-  std::uint64_t block = first_block - first_block % kLanes;
-  for (std::size_t done = 0; done < num_bytes; block += kLanes, skip = 0) {
-    encrypt_batch(key, planes, block, batch);
+  constexpr std::size_t kBatch = C::kBytes / kBlockBytes;
+  const C cipher(key);
+  alignas(64) std::uint8_t batch[C::kBytes];
+  std::size_t skip = static_cast<std::size_t>(first_block % kBatch) * kBlockBytes;
+  std::uint64_t block = first_block - first_block % kBatch;
+  for (std::size_t done = 0; done < num_bytes; block += kBatch, skip = 0) {
+    cipher.make(block, batch);
     const std::size_t left = num_bytes - done;
-    const std::size_t size = left < kBatchBytes - skip ? left : kBatchBytes - skip;
+    const std::size_t size = left < C::kBytes - skip ? left : C::kBytes - skip;
     use(batch + skip, done, size);
     done += size;
   }
   wipe(batch, sizeof batch);
-  wipe(&planes, sizeof planes);
 }
 
+template <typename C>
 void keystream(const PrgKey& key, std::uint64_t first_block, std::size_t num_blocks,
                std::uint8_t* out) {
-  for_each_batch(key, first_block, num_blocks * kBlockBytes,
-                 [out](const std::uint8_t* bytes, std::size_t offset, std::size_t size) {
-                   std::memcpy(out + offset, bytes, size);
-                 });
+  for_each_batch<C>(key, first_block, num_blocks * kBlockBytes,
+                    [out](const std::uint8_t* bytes, std::size_t offset, std::size_t size) {
+                      std::memcpy(out + offset, bytes, size);
+                    });
 }
 
 // Keys in the outer loop: here the cipher dwarfs the memory traffic, and each key is sliced once.
-template <typename Word>
+template <typename C, typename Word>
 void add_masks(Word* acc, std::size_t count, const PrgKey* keys, const std::int8_t* signs,
                std::size_t num_keys, std::uint64_t first_block) {
   for (std::size_t j = 0; j < num_keys; ++j) {
@@ -266,13 +277,19 @@ void add_masks(Word* acc, std::size_t count, const PrgKey* keys, const std::int8
         to[i] = static_cast<Word>(
             to[i] + static_cast<Word>(load<Word>(bytes + i * sizeof(Word)) ^ flip) - flip);
     };
-    for_each_batch(keys[j], first_block, count * sizeof(Word), add);
+    for_each_batch<C>(keys[j], first_block, count * sizeof(Word), add);
   }
+}
+
+template <typename C>
+constexpr CipherKernels cipher() {
+  return {C::expand_key, keystream<C>, add_masks<C, std::uint16_t>, add_masks<C, std::uint32_t>,
+          add_masks<C, std::uint64_t>};
 }
 
 }  // namespace
 
-const PrgKernels kPrgPortable = {expand_key, keystream, add_masks<std::uint16_t>,
-                                 add_masks<std::uint32_t>, add_masks<std::uint64_t>};
+const PrgKernels kPrgPortable = {cipher<BitslicedAes<10>>(), cipher<BitslicedAes<14>>(),
+                                 cipher<PlainChaCha>()};
 
 }  // namespace fedsecure::kernels

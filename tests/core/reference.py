@@ -11,25 +11,45 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 LANES = [np.uint16, np.uint32, np.uint64]
 PRIME = (1 << 61) - 1
 LIMBS = [52, 52, 52, 52, 48]
+SEED_BYTES = {1: 24, 2: 40, 3: 40}
+PRGS = list(SEED_BYTES)
 
 
-def random_seed(number: int) -> bytes:
-    """A different 24-byte seed for every number, the same in every run."""
-    return np.random.default_rng(number).bytes(24)
+def random_seed(number: int, prg: int = 1) -> bytes:
+    """A different seed for every number, the same in every run."""
+    return np.random.default_rng(number).bytes(SEED_BYTES[prg])
 
 
-def keystream(seed: bytes, offset: int, size: int) -> bytes:
-    """AES-128-CTR through pyca; counter block = nonce || 64-bit big-endian block number."""
+def keystream(seed: bytes, offset: int, size: int, prg: int = 1) -> bytes:
+    """The generator's stream through pyca: prg 1 is AES-128, 2 AES-256, 3 ChaCha20."""
+    key, nonce = seed[:-8], seed[-8:]
+    assert len(seed) == SEED_BYTES[prg]
+    if prg == 3:
+        return _chacha20(key, nonce, offset, size)
     block, skip = divmod(offset, 16)
-    counter = seed[16:] + block.to_bytes(8, "big")
-    cipher = Cipher(algorithms.AES(seed[:16]), modes.CTR(counter)).encryptor()
+    counter = nonce + block.to_bytes(8, "big")
+    cipher = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor()
     return cipher.update(bytes(skip + size))[skip:]
 
 
-def words(seed: bytes, first: int, count: int, lane: type[np.unsignedinteger]) -> np.ndarray:
+def _chacha20(key: bytes, nonce: bytes, offset: int, size: int) -> bytes:
+    # pyca counts in 32 bits, and refuses to go on where they end; the other 32 bits of a block's
+    # number are for it a part of the nonce. So this begins again there.
+    out = b""
+    while len(out) < size:
+        block, skip = divmod(offset + len(out), 64)
+        count = min(size - len(out), ((block | 0xFFFFFFFF) + 1 - block) * 64 - skip)
+        cipher = algorithms.ChaCha20(key, block.to_bytes(8, "little") + nonce)
+        out += Cipher(cipher, None).encryptor().update(bytes(skip + count))[skip:]
+    return out
+
+
+def words(
+    seed: bytes, first: int, count: int, lane: type[np.unsignedinteger], prg: int = 1
+) -> np.ndarray:
     """Words [first, first + count) of the keystream, as a lane array."""
     width = np.dtype(lane).itemsize
-    return np.frombuffer(keystream(seed, first * width, count * width), lane)
+    return np.frombuffer(keystream(seed, first * width, count * width, prg), lane)
 
 
 def pack(values: list[int], bits: int) -> bytes:
@@ -61,15 +81,17 @@ def decode(x: list[int], bits: int, factor: float) -> list[float]:
     return [float((value + half) % (1 << bits) - half) * factor for value in x]
 
 
-def coefficients(seed: bytes, count: int) -> list[int]:
+def coefficients(seed: bytes, count: int, prg: int = 1) -> list[int]:
     """Uniform field elements: low 61 bits of the 64-bit words, p skipped."""
-    stream = words(seed, 0, count + 8, np.uint64).tolist()
+    stream = words(seed, 0, count + 8, np.uint64, prg).tolist()
     return [w & PRIME for w in stream if w & PRIME != PRIME][:count]
 
 
-def shamir_split(secrets: list[bytes], threshold: int, xs: list[int], seed: bytes) -> np.ndarray:
+def shamir_split(
+    secrets: list[bytes], threshold: int, xs: list[int], seed: bytes, prg: int = 1
+) -> np.ndarray:
     """Shares (m, n, 40) by evaluating the polynomials term by term."""
-    source = iter(coefficients(seed, len(secrets) * 5 * (threshold - 1)))
+    source = iter(coefficients(seed, len(secrets) * 5 * (threshold - 1), prg))
     shares = np.zeros((len(secrets), len(xs), 5), np.uint64)
     for i, secret in enumerate(secrets):
         rest = int.from_bytes(secret, "little")

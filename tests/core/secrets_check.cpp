@@ -1,19 +1,21 @@
 // What the core does with secrets, seen from outside it. Built with FEDSECURE_CONSTTIME_CHECK and
 // run by valgrind for the second use; both are driven by test_secrets.py.
 //
-//   secrets_check residue TIER OPERATION    exit 1 if secrets are left on the stack or in vector
-//                                           registers after the call
-//   secrets_check consttime TIER OPERATION  marks the secrets as uninitialised; valgrind then
-//   reports
-//                                           every branch and address that depends on one
-//                                           (exit 77: valgrind's processor has no such tier)
-//   secrets_check kernels TIER any          the same for the fixed-point kernels called directly:
-//                                           those of AVX2 run where the tier's generator cannot
-//   secrets_check control any any           what valgrind must report: a table look-up by secret
+//   secrets_check residue TIER OPERATION [PRG]
+//       exit 1 if secrets are left on the stack or in vector registers after the call
+//   secrets_check consttime TIER OPERATION [PRG]
+//       marks the secrets as uninitialised; valgrind then reports every branch and address that
+//       depends on one (exit 77: valgrind's processor has no such tier)
+//   secrets_check kernels TIER any
+//       the same for the fixed-point kernels called directly: those of AVX2 run where the tier's
+//       generator cannot
+//   secrets_check control any any
+//       what valgrind must report: a table look-up by secret
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -42,7 +44,8 @@ constexpr std::size_t kNumShares = 5;
 constexpr std::size_t kThreshold = 3;
 
 // Everything is static: the stack is what is under test.
-std::uint8_t seeds[3][kSeedBytes];
+std::uint8_t seeds[3 * kMaxSeedBytes];  // of the generator in use, one after the other
+Prg prg = Prg::aes128;
 std::uint8_t secrets[2][kSecretBytes];
 std::uint8_t shares[2][kNumShares][kShareBytes];
 double floats[kCount];
@@ -55,8 +58,7 @@ const std::int8_t signs[3] = {1, -1, 1};
 const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
 
 void fill() {
-  for (std::size_t i = 0; i < sizeof seeds; ++i)
-    seeds[0][i] = static_cast<std::uint8_t>(i * 37 + 11);
+  for (std::size_t i = 0; i < sizeof seeds; ++i) seeds[i] = static_cast<std::uint8_t>(i * 37 + 11);
   for (std::size_t i = 0; i < sizeof secrets; ++i)
     secrets[0][i] = static_cast<std::uint8_t>(i * 91 + 5);
   for (std::size_t i = 0; i < kCount; ++i) {
@@ -75,6 +77,10 @@ void mark_secrets() {
   MARK_SECRET(ring);
 }
 
+Seeds some_seeds(std::size_t first, std::size_t count) {
+  return {prg, seeds + first * seed_bytes(prg), count};
+}
+
 void run(const std::string& operation) {
   const span<std::uint32_t> words(ring, kCount);
   const span<std::uint32_t> out(other, kCount);
@@ -82,17 +88,18 @@ void run(const std::string& operation) {
   const span<std::uint8_t> share_bytes(shares[0][0], sizeof shares);
   const span<std::uint8_t> secret_bytes(secrets[0], sizeof secrets);
   const span<std::uint8_t> packed(bytes, packed_size(kCount, 21));
-  if (operation == "keystream") keystream(seeds[0], 5, span<std::uint8_t>(bytes, 9001), 1);
-  if (operation == "masks") apply_masks(words, seeds[0], {signs, 3}, 3, 1);
+  if (operation == "keystream") keystream(some_seeds(0, 1), 5, span<std::uint8_t>(bytes, 9001), 1);
+  if (operation == "masks") apply_masks(words, some_seeds(0, 3), {signs, 3}, 3, 1);
   if (operation == "encode")
-    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, seeds[0], 1, 1}, out);
+    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, some_seeds(0, 1), 1, 1}, out);
   if (operation == "round")
-    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, nullptr, 0, 1}, out);
+    encode<double, std::uint32_t>({floats, kCount}, {1000.0, 8.0, some_seeds(0, 0), 0, 1}, out);
   if (operation == "pass") {
     const PassInput input{{span<const double>(floats, kCount), span<const Half>(halves, kCount)},
                           {integers[0], integers[1]}};
     const span<std::uint8_t> to(bytes, packed_size(input.size(), 21));
-    encode_masked(input, {1000.0, 8.0, seeds[0], 1, 1}, {seeds[1], {signs, 2}}, 21, to);
+    encode_masked(input, {1000.0, 8.0, some_seeds(0, 1), 1, 1}, {some_seeds(1, 2), {signs, 2}}, 21,
+                  to);
   }
   if (operation == "inspect") inspect<double>({floats, kCount}, 8.0, 1);
   if (operation == "ring") {
@@ -101,7 +108,7 @@ void run(const std::string& operation) {
     decode<std::uint32_t, double>(words, 21, 0.5, {floats, kCount}, 1);
   }
   if (operation == "shamir") {
-    shamir_split(secret_bytes, kThreshold, xs, seeds[0], share_bytes);
+    shamir_split(secret_bytes, kThreshold, xs, some_seeds(0, 1), share_bytes);
     shamir_combine(xs, share_bytes, secret_bytes);
   }
 }
@@ -221,12 +228,13 @@ int residue(const std::string& tier, const std::string& operation) {
   run(operation);
   save_registers(tier);
   stack(false);
-  const PrgKeys keys(active_kernels(), seeds[0], 3);
+  const PrgKeys keys(active_kernels(), some_seeds(0, 3));
+  const std::size_t key_bytes = prg == Prg::aes128 ? 11 * 16 : prg == Prg::aes256 ? 15 * 16 : 32;
   std::vector<std::uint8_t> stream(12000);
   int found = occurrences("secret", secrets, sizeof secrets);
   for (std::size_t j = 0; j < keys.size(); ++j) {
-    keystream(active_kernels(), keys[j], 0, {stream.data(), stream.size()});
-    found += occurrences("round key", keys[j].round_keys, sizeof keys[j].round_keys);
+    keys.keystream(j, 0, {stream.data(), stream.size()});
+    found += occurrences("key", keys[j].key, key_bytes);
     found += occurrences("keystream", stream.data(), stream.size());
   }
   const int random = random_words();
@@ -237,8 +245,9 @@ int residue(const std::string& tier, const std::string& operation) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc != 4 && argc != 5) return 2;
   const std::string mode = argv[1];
+  if (argc == 5) prg = static_cast<Prg>(std::atoi(argv[4]));
   fill();
   if (mode == "control") {
     mark_secrets();

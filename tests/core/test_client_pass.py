@@ -19,9 +19,9 @@ WIDTHS = [8, 13, 16, 17, 20, 28, 31, 32, 33, 47, 64]
 FACTOR, CLIP = 2.0**12, 2.0  # some values are clipped
 
 
-def make_seeds(count: int) -> np.ndarray:
-    rows = b"".join(reference.random_seed(j) for j in range(count))
-    return np.frombuffer(rows, np.uint8).reshape(count, 24)
+def make_seeds(count: int, prg: int = 1) -> np.ndarray:
+    rows = b"".join(reference.random_seed(j, prg) for j in range(count))
+    return np.frombuffer(rows, np.uint8).reshape(count, reference.SEED_BYTES[prg])
 
 
 def lane_of(bits: int) -> type[np.unsignedinteger]:
@@ -40,12 +40,13 @@ def run(
     first: int = 0,
     signs: Sequence[int] = (1, -1, -1),
     bits: int = 28,
+    prg: int = 1,
     **more: Any,
 ) -> tuple[bytes, int]:
     row = np.array(signs, np.int8)
-    given_seeds = make_seeds(len(signs))
+    rows = make_seeds(len(signs), prg)
     return _core.encode_masked(
-        b"head", pieces, integers, FACTOR, CLIP, seed, first, given_seeds, row, bits, **more
+        b"head", pieces, integers, FACTOR, CLIP, seed, first, rows, row, bits, prg=prg, **more
     )
 
 
@@ -57,26 +58,28 @@ def expected(
     first: int,
     signs: Sequence[int],
     bits: int,
+    prg: int = 1,
 ) -> tuple[bytes, int]:
     """What the documentation says, in Python integers."""
     x = np.concatenate([np.zeros(0), *(piece.astype(np.float64) for piece in pieces)])
-    random = None if seed is None else reference.words(seed, first, x.size, np.uint32)
+    random = None if seed is None else reference.words(seed, first, x.size, np.uint32, prg)
     total = reference.encode(x, FACTOR, CLIP, random, bits) + list(integers)
-    for given_seed, sign in zip(make_seeds(len(signs)), signs, strict=True):
-        mask = reference.words(given_seed.tobytes(), first, len(total), lane_of(bits))
+    for row, sign in zip(make_seeds(len(signs), prg), signs, strict=True):
+        mask = reference.words(row.tobytes(), first, len(total), lane_of(bits), prg)
         total = [value + sign * word for value, word in zip(total, mask.tolist(), strict=True)]
     return b"head" + reference.pack(total, bits), int(np.count_nonzero(np.abs(x) > CLIP))
 
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("seed", [None, ROUNDING], ids=["nearest", "stochastic"])
+@pytest.mark.parametrize("stochastic", [False, True], ids=["nearest", "stochastic"])
 @pytest.mark.parametrize("first", [0, 3, 2**33 + 5])
-def test_is_encode_mask_pack(bits: int, seed: bytes | None, first: int) -> None:
+def test_is_encode_mask_pack(bits: int, stochastic: bool, first: int, prg: int) -> None:
+    seed = reference.random_seed(99, prg) if stochastic else None
     halves = floats(300, 3).astype(np.float16)
     pieces = [floats(700), floats(0), floats(1, 1).astype(np.float32), halves, floats(1500, 2)]
     integers = [1, 2**40 + 3]
-    case = {"seed": seed, "first": first, "signs": (1, -1, 1), "bits": bits}
+    case = {"seed": seed, "first": first, "signs": (1, -1, 1), "bits": bits, "prg": prg}
     found, outside = run(pieces, integers, **case)
     assert (found, outside) == expected(pieces, integers, **case)
     assert outside > 0

@@ -51,6 +51,17 @@ def test_edges_are_exact(dtype: type[np.floating], seed: bytes | None, factor: f
 
 
 @pytest.mark.usefixtures("kernels")
+def test_any_generator_rounds(prg: int) -> None:
+    x, seed = np.array(EDGES), reference.random_seed(5, prg)
+    random = reference.words(seed, 9, x.size, np.uint32, prg)
+    out = np.zeros(x.size, np.uint32)
+    _core.encode(x, 1234.567, 8.0, seed, 9, out, prg=prg)
+    assert out.tolist() == reference.encode(x, 1234.567, 8.0, random, 32)
+    with pytest.raises(ValueError, match="seed must have"):
+        _core.encode(x, 1.0, 8.0, bytes(64 - len(seed)), 0, out, prg=prg)
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("seed", [None, SEED])
 def test_huge_factors_are_exact(seed: bytes | None) -> None:
     x = np.array(EDGES, np.float64)

@@ -28,14 +28,33 @@ def kernel_check(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return native.link(tmp_path_factory.mktemp("kernels") / "kernel_check", sources)
 
 
-@pytest.mark.parametrize("name", _core.available_kernels())
-def test_sp_800_38a_f_5_1(kernel_check: Path, name: str) -> None:
-    case = json.loads((VECTORS / "aes128_ctr_sp800_38a.json").read_text())
-    block = str(int(case["counter"][16:], 16))
-    result = native.run(kernel_check, name, case["key"] + case["counter"][:16], block, 4)
+def stream(program: Path, name: str, prg: int, seed: str, offset: int, size: int) -> bytes:
+    """Keystream anywhere, also beyond what the bound functions make."""
+    first, skip = divmod(offset, 64)
+    num_blocks = -(-(skip + size) // 64)
+    result = native.run(program, name, prg, seed, first, num_blocks)
     assert result.returncode == 0, result.stderr
-    stream = int(result.stdout, 16)
-    assert f"{stream ^ int(case['plaintext'], 16):0128x}" == case["ciphertext"]
+    return bytes.fromhex(result.stdout)[skip : skip + size]
+
+
+@pytest.mark.parametrize("name", _core.available_kernels())
+@pytest.mark.parametrize(("prg", "cipher"), [(1, "aes128"), (2, "aes256")])
+def test_sp_800_38a_f_5(kernel_check: Path, name: str, prg: int, cipher: str) -> None:
+    case = json.loads((VECTORS / f"{cipher}_ctr_sp800_38a.json").read_text())
+    offset = 16 * int(case["counter"][16:], 16)
+    mask = stream(kernel_check, name, prg, case["key"] + case["counter"][:16], offset, 64)
+    plaintext = bytes.fromhex(case["plaintext"])
+    assert bytes(a ^ b for a, b in zip(mask, plaintext, strict=True)).hex() == case["ciphertext"]
+
+
+@pytest.mark.parametrize("name", _core.available_kernels())
+def test_rfc_8439(kernel_check: Path, name: str) -> None:
+    for case in json.loads((VECTORS / "chacha20_rfc8439.json").read_text())["cases"]:
+        nonce = bytes.fromhex(case["nonce"])
+        block = case["counter"] | int.from_bytes(nonce[:4], "little") << 32
+        wanted = bytes.fromhex(case["keystream"])
+        seed = case["key"] + case["nonce"][8:]
+        assert stream(kernel_check, name, 3, seed, 64 * block, len(wanted)) == wanted
 
 
 @pytest.fixture(scope="module")

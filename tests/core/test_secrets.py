@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core import native
+from core import native, reference
 from fedsecure import _core
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ PARTS = [
     "secret",
     "shamir",
 ]
-OPERATIONS = ["keystream", "masks", "encode", "round", "pass", "inspect", "ring", "shamir"]
+WITH_PRG = ["keystream", "masks", "encode", "pass", "shamir"]
+OPERATIONS = [
+    *((operation, prg) for operation in WITH_PRG for prg in reference.PRGS),
+    *((operation, 1) for operation in ("round", "inspect", "ring")),
+]
 HEADER = Path("/usr/include/valgrind/memcheck.h")
 
 pytestmark = [
@@ -51,20 +55,22 @@ def valgrind(*command: object) -> subprocess.CompletedProcess[str]:
     return native.run("valgrind", "--quiet", "--error-exitcode=9", *command)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(("operation", "prg"), OPERATIONS)
 @pytest.mark.parametrize("name", _core.available_kernels())
-def test_nothing_is_left_behind(program: Path, name: str, operation: str) -> None:
-    result = native.run(program, "residue", name, operation)
+def test_nothing_is_left_behind(program: Path, name: str, operation: str, prg: int) -> None:
+    result = native.run(program, "residue", name, operation, prg)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @with_valgrind
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(("operation", "prg"), OPERATIONS)
 @pytest.mark.parametrize("name", _core.available_kernels())
-def test_constant_time(program: Path, name: str, operation: str) -> None:
-    result = valgrind(program, "consttime", name, operation)
+def test_constant_time(program: Path, name: str, operation: str, prg: int) -> None:
+    result = valgrind(program, "consttime", name, operation, prg)
     if result.returncode == 77:
-        pytest.skip("valgrind has no such processor; what prg_x86.hpp shares is seen with others")
+        pytest.skip(
+            "valgrind has no such processor; what prg_vector.hpp shares is seen with others"
+        )
     assert result.returncode == 0, result.stderr
 
 

@@ -41,16 +41,17 @@ def test_any_threshold_shares_reconstruct(n: int, threshold: int) -> None:
 @given(
     secrets=st.lists(st.binary(min_size=32, max_size=32), max_size=4),
     xs=st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=9, unique=True),
-    seed=st.binary(min_size=24, max_size=24),
+    key=st.binary(min_size=40, max_size=40),
     data=st.data(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_equals_python_integers(
-    secrets: list[bytes], xs: list[int], seed: bytes, data: st.DataObject
+    secrets: list[bytes], xs: list[int], key: bytes, prg: int, data: st.DataObject
 ) -> None:
+    seed = key[: reference.SEED_BYTES[prg]]
     threshold = data.draw(st.integers(1, len(xs)))
-    shares = _core.shamir_split(rows(secrets), threshold, points(xs), seed)
-    wanted = reference.shamir_split(secrets, threshold, xs, seed)
+    shares = _core.shamir_split(rows(secrets), threshold, points(xs), seed, prg=prg)
+    wanted = reference.shamir_split(secrets, threshold, xs, seed, prg)
     np.testing.assert_array_equal(shares, wanted)
     some = data.draw(st.permutations(range(len(xs))))[:threshold]
     result = _core.shamir_combine(points(xs)[some], np.ascontiguousarray(shares[:, some]))

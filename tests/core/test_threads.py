@@ -20,9 +20,9 @@ COUNT = 700_001  # several chunks for every operation, and an odd end
 THREADS = [0, 2, 3, 7]
 
 
-def seeds(count: int) -> np.ndarray:
-    rows = b"".join(reference.random_seed(j) for j in range(count))
-    return np.frombuffer(rows, np.uint8).reshape(count, 24)
+def seeds(count: int, prg: int = 1) -> np.ndarray:
+    rows = b"".join(reference.random_seed(j, prg) for j in range(count))
+    return np.frombuffer(rows, np.uint8).reshape(count, reference.SEED_BYTES[prg])
 
 
 @pytest.fixture
@@ -32,24 +32,25 @@ def x() -> np.ndarray:
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("threads", THREADS)
-def test_keystream(threads: int) -> None:
+def test_keystream(threads: int, prg: int) -> None:
+    seed = reference.random_seed(4, prg)
     for offset in (0, 5, 1024):
         one, many = np.zeros(COUNT, np.uint8), np.zeros(COUNT, np.uint8)
-        _core.keystream(SEED, offset, one, threads=1)
-        _core.keystream(SEED, offset, many, threads=threads)
+        _core.keystream(seed, offset, one, prg=prg, threads=1)
+        _core.keystream(seed, offset, many, prg=prg, threads=threads)
         np.testing.assert_array_equal(one, many)
 
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("lane", reference.LANES)
-def test_masks(threads: int, lane: type[np.unsignedinteger]) -> None:
+def test_masks(threads: int, lane: type[np.unsignedinteger], prg: int) -> None:
     signs = np.array([1, -1, 1], np.int8)
     for first in (0, 77):
         one = np.arange(COUNT, dtype=lane)
         many = one.copy()
-        _core.apply_masks(one, seeds(3), signs, first, threads=1)
-        _core.apply_masks(many, seeds(3), signs, first, threads=threads)
+        _core.apply_masks(one, seeds(3, prg), signs, first, prg=prg, threads=1)
+        _core.apply_masks(many, seeds(3, prg), signs, first, prg=prg, threads=threads)
         np.testing.assert_array_equal(one, many)
 
 

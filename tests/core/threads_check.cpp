@@ -22,6 +22,7 @@ using namespace fedsecure;
 
 constexpr std::size_t kCount = 150'001;
 constexpr std::size_t kNumSeeds = 3;
+constexpr Prg kPrg = Prg::aes128;
 constexpr unsigned kBits = 21;
 constexpr unsigned kUsers = 3;
 constexpr int kTurns = 4;
@@ -29,7 +30,7 @@ constexpr int kTurns = 4;
 // What all users share, and only read.
 struct Shared {
   std::vector<float> floats = std::vector<float>(kCount);
-  std::vector<std::uint8_t> seeds = std::vector<std::uint8_t>(kNumSeeds * kSeedBytes);
+  std::vector<std::uint8_t> seeds = std::vector<std::uint8_t>(kNumSeeds * seed_bytes(kPrg));
   std::int8_t signs[kNumSeeds] = {1, -1, 1};
 
   Shared() {
@@ -42,14 +43,15 @@ struct Shared {
 std::vector<std::uint32_t> use(const Shared& shared, unsigned threads) {
   const PassInput input{{span<const float>(shared.floats.data(), kCount)}, {}};
   const span<const std::int8_t> signs(shared.signs, kNumSeeds);
-  const PassMasks masks{shared.seeds.data(), signs};
-  const EncodeOptions options{1024.0, 4.0, shared.seeds.data(), 0, threads};
+  const Seeds seeds{kPrg, shared.seeds.data(), kNumSeeds};
+  const PassMasks masks{seeds, signs};
+  const EncodeOptions options{1024.0, 4.0, {kPrg, shared.seeds.data(), 1}, 0, threads};
   std::vector<std::uint8_t> packed(packed_size(kCount, kBits));
   encode_masked(input, options, masks, kBits, {packed.data(), packed.size()});
   std::vector<std::uint32_t> total(kCount);
   const span<std::uint32_t> sum(total.data(), kCount);
   unpack_add<std::uint32_t>({packed.data(), packed.size()}, kBits, sum, threads);
-  apply_masks(sum, shared.seeds.data(), signs, 5, threads);
+  apply_masks(sum, seeds, signs, 5, threads);
   return total;
 }
 
