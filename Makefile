@@ -50,7 +50,7 @@ lint: $(VENV)/.extra-lint
 
 bench: $(VENV)/.extra-bench
 	mkdir -p bench/out
-	$(BIN)/pytest bench --benchmark-quiet --benchmark-max-time=0.3 --benchmark-json=bench/out/latest.json
+	$(BIN)/pytest bench --results --benchmark-quiet --benchmark-max-time=0.3 --benchmark-json=bench/out/latest.json
 
 # A wheel built in isolation, then imported in an empty environment outside the source tree.
 wheel:

@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run Flower's server on the complete graph as a whole, which takes minutes",
     )
+    parser.addoption("--results", action="store_true", help="write table and charts into bench/out")
 
 
 @pytest.fixture
@@ -104,12 +105,14 @@ def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Prints one table of ratios; writes it as JSON, as Markdown and as charts."""
+    """Prints one table of ratios; with --results writes it as JSON, Markdown and charts."""
     rows = [*config.stash.get(ROWS, []), *compared(config.stash.get(FIGURES, []))]
     if not rows:
         return
     terminalreporter.section("medians; ratios hold within one run")
     terminalreporter.write_line(as_table(rows))
+    if not config.getoption("--results"):
+        return
     OUT.mkdir(exist_ok=True)
     results = {
         "machine": machine(),
