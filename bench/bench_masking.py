@@ -1,8 +1,9 @@
 """The cost of one pairwise mask, beside the quickest generators a Python user has at hand.
 
 Each call adds or subtracts the masks of several neighbors, as a client does. The baseline of each
-group is `cryptography`'s AES-128-CTR, the same keystream; numpy's PCG64, which is no generator for
-secrets, stands for "masks for free". See `fedsecure.benchmark.baselines`.
+group is the same keystream from `cryptography`: AES-128-CTR if no other cipher is named. numpy's
+PCG64, which is no generator for secrets, stands for "masks for free". See
+`fedsecure.benchmark.baselines`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ KERNEL_SETS = tuple(_core.available_kernels())
 # Weights and neighbors: inside the second-level cache, outside it, and 64 MB as a large model has,
 # where a loop over neighbors that passes over the whole vector each time waits for memory.
 CASES = [(10_000, 1), (10_000, 8), (1_000_000, 1), (1_000_000, 8), (1 << 24, 16)]
+# The core's number, bytes of a seed, and the same cipher in `cryptography`.
+CIPHERS = {"AES-256": (2, 40, baselines.aes_ctr), "ChaCha20": (3, 40, baselines.chacha20)}
+OTHER_CASE = (1_000_000, 8)
 THREADS = [1, 0]  # 0: all cores
 UNIT = "ns/weight/neighbor"
 MEMORY = 1 << 26  # words of 4 bytes: 256 MB, which no cache holds
@@ -90,6 +94,46 @@ def bench_numpy_pcg64(measure: Run, neighbors: int, size: int) -> None:
         lambda: baselines.pcg64_masks(total, range(neighbors), signs.tolist()),
         unit=UNIT,
         rounds=rounds(size),
+    )
+
+
+def by_cipher(cipher: str) -> tuple[str, int, np.ndarray, np.ndarray]:
+    size, neighbors = OTHER_CASE
+    number, seed_bytes, _ = CIPHERS[cipher]
+    drawn = np.arange(seed_bytes * neighbors, dtype=np.uint16).astype(np.uint8)
+    signs = np.resize(np.array([1, -1], np.int8), neighbors)
+    group = f"mask by {cipher}, k = {neighbors}, d = {size}"
+    return group, number, drawn.reshape(neighbors, seed_bytes), signs
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+@pytest.mark.parametrize("kernels", KERNEL_SETS)
+def bench_other_ciphers(measure: Run, select: Select, kernels: str, cipher: str) -> None:
+    select(kernels)
+    size, neighbors = OTHER_CASE
+    group, number, drawn, signs = by_cipher(cipher)
+    total = np.zeros(size, np.uint32)
+    measure(
+        group,
+        f"{kernels}, 1 threads",
+        size * neighbors,
+        lambda: _core.apply_masks(total, drawn, signs, 0, prg=number, threads=1),
+        unit=UNIT,
+    )
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def bench_other_ciphers_cryptography(measure: Run, cipher: str) -> None:
+    size, neighbors = OTHER_CASE
+    group, _, drawn, signs = by_cipher(cipher)
+    keys, total = [seed.tobytes() for seed in drawn], np.zeros(size, np.uint32)
+    measure(
+        group,
+        "cryptography",
+        size * neighbors,
+        lambda: baselines.cryptography_masks(total, keys, signs.tolist(), CIPHERS[cipher][2]),
+        unit=UNIT,
+        baseline=True,
     )
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsecure import benchmark
+from fedsecure import _core, benchmark
 from fedsecure.benchmark import baselines, masking, rounds, timing
 from fedsecure.benchmark.parties import Case, Session
 from fedsecure.cli import main
 from fedsecure.primitives import ports
-from fedsecure.primitives.masks import MaskSet
 
 TINY = benchmark.Sizes(
     words=1 << 12,
@@ -153,11 +152,16 @@ def test_threads_are_put_back(monkeypatch: pytest.MonkeyPatch, before: str | Non
 
 
 @pytest.mark.parametrize("words", [1, 4, (1 << 16) + 5])
-def test_masks_of_cryptography_are_ours(words: int) -> None:
-    seeds, signs = [bytes([number]) * 24 for number in range(5)], [1, -1, 1, 1, -1]
+@pytest.mark.parametrize(
+    ("prg", "size", "cipher"),
+    [(1, 24, baselines.aes_ctr), (2, 40, baselines.aes_ctr), (3, 40, baselines.chacha20)],
+)
+def test_masks_of_cryptography_are_ours(prg: int, size: int, cipher: Any, words: int) -> None:
+    seeds, signs = [bytes([number]) * size for number in range(5)], [1, -1, 1, 1, -1]
     ours, theirs = np.arange(words, dtype=np.uint32), np.arange(words, dtype=np.uint32)
-    MaskSet(seeds, signs).apply(ours)
-    baselines.cryptography_masks(theirs, seeds, signs)
+    drawn = np.frombuffer(b"".join(seeds), np.uint8).reshape(5, size)
+    _core.apply_masks(ours, drawn, np.array(signs, np.int8), 0, prg=prg)
+    baselines.cryptography_masks(theirs, seeds, signs, cipher)
     assert np.array_equal(ours, theirs)
 
 

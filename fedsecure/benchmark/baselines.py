@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES, ChaCha20
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from cryptography.hazmat.primitives.ciphers import CipherContext
     from numpy.typing import NDArray
 
-__all__ = ["cryptography_masks", "pcg64_masks", "update"]
+__all__ = ["aes_ctr", "chacha20", "cryptography_masks", "pcg64_masks", "update"]
 
 # Words of 4 bytes. Measured to be the best size for both: keystream and sum stay in the cache.
 _PIECE = 1 << 16
-_KEY_BYTES = 16
+_NONCE_BYTES = 8
 # Fixed, so that two runs do the same work.
 _SEED = 20_240_229
 
@@ -33,23 +34,36 @@ def update(size: int, number: int = 0) -> NDArray[np.float32]:
     return drawn * np.float32(0.05)
 
 
+def aes_ctr(seed: bytes) -> CipherContext:
+    """Returns AES-128-CTR or AES-256-CTR of `cryptography` for a seed: key, 8 bytes of nonce."""
+    key, nonce = seed[:-_NONCE_BYTES], seed[-_NONCE_BYTES:]
+    return Cipher(AES(key), CTR(nonce + bytes(8))).encryptor()
+
+
+def chacha20(seed: bytes) -> CipherContext:
+    """Returns ChaCha20 of `cryptography` for a seed: 32 bytes of key, 8 of nonce."""
+    key, nonce = seed[:-_NONCE_BYTES], seed[-_NONCE_BYTES:]
+    return Cipher(ChaCha20(key, bytes(8) + nonce), None).encryptor()
+
+
 def cryptography_masks(
-    total: NDArray[np.uint32], seeds: Sequence[bytes], signs: Sequence[int]
+    total: NDArray[np.uint32],
+    seeds: Sequence[bytes],
+    signs: Sequence[int],
+    cipher: Callable[[bytes], CipherContext] = aes_ctr,
 ) -> None:
-    """Adds the masks of all seeds: AES-128-CTR of `cryptography`, without copies, and numpy's add.
+    """Adds the masks of all seeds: a cipher of `cryptography`, without copies, and numpy's add.
 
     The same keystream, and so the same sum, as fedsecure's. All seeds pass over one piece of the
     sum while it is in the cache, which takes a fifth less than one whole vector after the other.
 
     Args:
         total: The sum, changed in place.
-        seeds: 24 bytes each: key, nonce.
+        seeds: One for each mask.
         signs: +1 or -1 for each.
+        cipher: Makes a keystream of a seed.
     """
-    streams = [
-        Cipher(AES(seed[:_KEY_BYTES]), CTR(seed[_KEY_BYTES:] + bytes(8))).encryptor()
-        for seed in seeds
-    ]
+    streams = [cipher(seed) for seed in seeds]
     zeros, out = memoryview(bytes(4 * _PIECE)), np.empty(4 * _PIECE + 16, np.uint8)
     for start in range(0, len(total), _PIECE):
         part = total[start : start + _PIECE]
