@@ -95,7 +95,7 @@ const Tier kTiers[] = {
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)
-    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackPortable, &kernels::kFixedPointVaes256,
+    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackVaes256, &kernels::kFixedPointVaes256,
       &kernels::kPortVaes256},
      has_vaes256},
 #endif

@@ -14,6 +14,7 @@ namespace fedsecure::kernels {
 namespace {
 
 constexpr std::size_t kStep = 8;
+constexpr std::size_t kAhead = 4096;  // bytes to fetch ahead
 // Elements of one run of steps, whose counts fit in 32 bits.
 constexpr std::size_t kMaxRun = std::size_t{1} << 24;
 
@@ -33,12 +34,6 @@ inline void put(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m25
 
 inline __m256d magnitude(__m256d x) {
   return _mm256_andnot_pd(_mm256_castsi256_pd(repeat(kSign)), x);
-}
-
-// The processor's own prefetching stops at page borders; this looks across them.
-template <typename T>
-inline void fetch_ahead(const T* from) {
-  _mm_prefetch(reinterpret_cast<const char*>(from) + 4096, _MM_HINT_T0);
 }
 
 // A step of floats or doubles: as doubles, and their magnitudes as integers. What is counted or
@@ -162,7 +157,7 @@ inline std::size_t inspect_steps(const Float* x, std::size_t count, double clip,
   __m256i sizes = _mm256_setzero_si256();
   std::size_t done = 0;
   for (; count - done >= kStep && done < kMaxRun; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_ahead(x + done, kAhead);
     const Step<Float> step(x + done);
     counts.see(step);
     sizes = step.maximum(sizes);
@@ -236,7 +231,7 @@ inline std::size_t encode_steps(const Float* x, std::size_t count, double factor
   Counts<Float> counts(clip);
   std::size_t done = 0;
   for (; count - done >= kStep && done < kMaxRun; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_ahead(x + done, kAhead);
     const Step<Float> step(x + done);
     counts.see(step);
     const __m256d low = _mm256_mul_pd(clipped(step.low, clips), factors);
@@ -308,7 +303,7 @@ void decode(const Word* x, std::size_t count, unsigned bits, double factor, Floa
   const __m256d factors = _mm256_set1_pd(factor);
   std::size_t done = 0;
   for (; count - done >= kStep; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_ahead(x + done, kAhead);
     for (std::size_t i = done; i < done + kStep; i += 4)
       put_floats(out + i, _mm256_mul_pd(ring.centred(x + i), factors));
   }

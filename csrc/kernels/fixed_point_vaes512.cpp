@@ -11,6 +11,7 @@ namespace fedsecure::kernels {
 namespace {
 
 constexpr std::size_t kStep = 16;
+constexpr std::size_t kAhead = 4096;  // bytes to fetch ahead
 constexpr int kFloor = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
 constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
@@ -28,11 +29,9 @@ inline std::uint64_t ones(__mmask16 mask) {
   return static_cast<std::uint64_t>(_mm_popcnt_u32(mask));
 }
 
-// The processor's own prefetching stops at page borders; this looks across them.
 template <typename T>
-inline void fetch_ahead(const T* from) {
-  for (std::size_t line = 0; line < kStep * sizeof(T); line += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(from) + 4096 + line, _MM_HINT_T0);
+inline void fetch_step_ahead(const T* from) {
+  for (std::size_t line = 0; line < kStep * sizeof(T); line += 64) fetch_ahead(from, kAhead + line);
 }
 
 struct Doubles {
@@ -139,7 +138,7 @@ void inspect(const Float* x, std::size_t count, double clip, FloatReport* report
   std::uint64_t nonfinite = 0;
   std::size_t done = 0;
   for (; count - done >= kStep; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_step_ahead(x + done);
     const Step<Float> step(x + done);
     const __mmask16 special = step.above(Step<Float>::largest());
     outside += ones(step.above(limit)) - ones(step.above(Step<Float>::infinity()));
@@ -261,7 +260,7 @@ inline std::size_t encode_steps(const Float* x, std::size_t count, double factor
   std::uint64_t too_large = 0;
   std::size_t done = 0;
   for (; count - done >= kStep; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_step_ahead(x + done);
     const Step<Float> step(x + done);
     const __mmask16 beyond = step.above(limit);
     outside += ones(beyond) - ones(step.above(Step<Float>::infinity()));
@@ -326,7 +325,7 @@ void decode(const Word* x, std::size_t count, unsigned bits, double factor, Floa
   const __m512d factors = _mm512_set1_pd(factor);
   std::size_t done = 0;
   for (; count - done >= kStep; done += kStep) {
-    fetch_ahead(x + done);
+    fetch_step_ahead(x + done);
     for (std::size_t i = done; i < done + kStep; i += 8)
       put(out + i, _mm512_mul_pd(centred(x + i, unused), factors));
   }

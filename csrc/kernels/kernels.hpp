@@ -145,7 +145,8 @@ extern const PrgKernels kPrgAesni;    // only linked on x86-64,
 extern const PrgKernels kPrgVaes256;  // these two only if the compiler knows the instructions
 extern const PrgKernels kPrgVaes512;
 extern const PackKernels kPackPortable;
-extern const PackKernels kPackVaes512;  // linked where kPrgVaes512 is
+extern const PackKernels kPackVaes256;  // linked where the tier's PrgKernels are
+extern const PackKernels kPackVaes512;
 extern const FixedPointKernels kFixedPointPortable;
 extern const FixedPointKernels kFixedPointVaes256;  // linked where the tier's PrgKernels are
 extern const FixedPointKernels kFixedPointVaes512;
@@ -164,6 +165,18 @@ static inline T load(const void* from) {
 template <typename T>
 static inline void store(void* to, T value) {
   std::memcpy(to, &value, sizeof value);
+}
+
+// Brings the memory `bytes` behind `from` nearer, which may be beyond the end of anything. The
+// processor's own prefetching stops at page borders.
+static inline void fetch_ahead(const void* from, std::size_t bytes) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(from) + bytes),
+                     0, 2);
+#else
+  (void)from;
+  (void)bytes;
+#endif
 }
 
 }  // namespace fedsecure::kernels

@@ -6,6 +6,8 @@
 namespace fedsecure::kernels {
 namespace {
 
+constexpr std::size_t kAhead = 8192;  // bytes to fetch ahead
+
 // The low `bits` bits set, 1 <= bits <= 64.
 inline std::uint64_t low_bits(unsigned bits) { return ~std::uint64_t{0} >> (64 - bits); }
 
@@ -95,9 +97,16 @@ inline std::size_t readable(std::size_t count, unsigned bits, std::size_t reach)
 template <bool kWide, typename Op, typename Word>
 void unpack_bits(const std::uint8_t* data, std::size_t count, unsigned bits, Word* out) {
   const std::size_t direct = readable(count, bits, kWide ? 9 : 8);
-  for (std::size_t i = 0; i < direct; ++i) Op::apply(out[i], element<kWide>(data, i, bits));
+  constexpr std::size_t kPerLine = 64 / sizeof(Word);
+  std::size_t i = 0;
+  for (; direct - i >= kPerLine; i += kPerLine) {
+    fetch_ahead(data + i / 8 * bits, kAhead);
+    fetch_ahead(out + i, kAhead);
+    for (std::size_t j = i; j < i + kPerLine; ++j) Op::apply(out[j], element<kWide>(data, j, bits));
+  }
+  for (; i < direct; ++i) Op::apply(out[i], element<kWide>(data, i, bits));
   // The last few elements go through a copy with room behind it.
-  for (std::size_t i = direct; i < count; ++i) {
+  for (; i < count; ++i) {
     const std::uint64_t start = static_cast<std::uint64_t>(i) * bits;
     const std::size_t size = static_cast<std::size_t>(((start & 7) + bits + 7) / 8);
     std::uint8_t last[9] = {};

@@ -7,8 +7,8 @@
 //       marks the secrets as uninitialised; valgrind then reports every branch and address that
 //       depends on one (exit 77: valgrind's processor has no such tier)
 //   secrets_check kernels TIER any
-//       the same for the fixed-point kernels called directly: those of AVX2 run where the tier's
-//       generator cannot
+//       the same for the fixed-point and packing kernels called directly: those of AVX2 run where
+//       the tier's generator cannot
 //   secrets_check control any any
 //       what valgrind must report: a table look-up by secret
 
@@ -51,8 +51,8 @@ std::uint8_t shares[2][kNumShares][kShareBytes];
 double floats[kCount];
 Half halves[kCount];
 std::uint64_t integers[2];
-std::uint32_t ring[kCount];
-std::uint32_t other[kCount];
+alignas(8) std::uint32_t ring[kCount];
+alignas(8) std::uint32_t other[kCount];
 alignas(8) std::uint8_t bytes[8 * kCount];
 const std::int8_t signs[3] = {1, -1, 1};
 const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
@@ -113,13 +113,15 @@ void run(const std::string& operation) {
   }
 }
 
-// Null where this processor cannot run them.
-const kernels::FixedPointKernels* fixed_point_kernels(const std::string& tier) {
-  if (tier == "portable") return &kernels::kFixedPointPortable;
+// What of a tier needs no AES instructions; its tables are null where this processor cannot run it.
+Kernels kernels_without_prg(const std::string& tier) {
+  if (tier == "portable")
+    return {"", nullptr, &kernels::kPackPortable, &kernels::kFixedPointPortable, nullptr};
 #if defined(FEDSECURE_VAES256) && defined(__GNUC__)
-  if (tier == "vaes256" && __builtin_cpu_supports("avx2")) return &kernels::kFixedPointVaes256;
+  if (tier == "vaes256" && __builtin_cpu_supports("avx2"))
+    return {"", nullptr, &kernels::kPackVaes256, &kernels::kFixedPointVaes256, nullptr};
 #endif
-  return nullptr;
+  return {"", nullptr, nullptr, nullptr, nullptr};
 }
 
 template <typename Float>
@@ -141,10 +143,25 @@ void run_float(const kernels::FloatKernels<Float>& table, const Float* x, Float*
   table.decode_u64(reinterpret_cast<const std::uint64_t*>(ring), kCount / 2, 41, 0.5, back);
 }
 
-void run_kernels(const kernels::FixedPointKernels& table) {
+template <typename Word>
+void run_lane(const kernels::LaneKernels<Word>& table) {
+  const auto* const x = reinterpret_cast<const Word*>(ring);
+  auto* const out = reinterpret_cast<Word*>(other);
+  const std::size_t count = sizeof ring / sizeof(Word);
+  for (unsigned bits = 8; bits <= 8 * sizeof(Word); ++bits) {
+    table.pack(x, count, bits, bytes);
+    table.unpack(bytes, count, bits, out);
+    table.unpack_add(bytes, count, bits, out);
+  }
+}
+
+void run_kernels(const Kernels& tables) {
   auto* const small = reinterpret_cast<float*>(floats);
-  run_float(table.f32, small, reinterpret_cast<float*>(bytes));
-  run_float(table.f64, floats, reinterpret_cast<double*>(bytes));
+  run_float(tables.fixed_point->f32, small, reinterpret_cast<float*>(bytes));
+  run_float(tables.fixed_point->f64, floats, reinterpret_cast<double*>(bytes));
+  run_lane(tables.pack->u16);
+  run_lane(tables.pack->u32);
+  run_lane(tables.pack->u64);
 }
 
 #if defined(__clang__)
@@ -255,10 +272,10 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (mode == "kernels") {
-    const auto* const table = fixed_point_kernels(argv[2]);
-    if (table == nullptr) return 77;
+    const Kernels tables = kernels_without_prg(argv[2]);
+    if (tables.pack == nullptr) return 77;
     mark_secrets();
-    run_kernels(*table);
+    run_kernels(tables);
     return 0;
   }
   const std::vector<std::string> tiers = available_kernels();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,16 +58,19 @@ def test_rfc_8439(kernel_check: Path, name: str) -> None:
         assert stream(kernel_check, name, 3, seed, 64 * block, len(wanted)) == wanted
 
 
-@pytest.fixture(scope="module")
-def fixed_point_check(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["fixed_point", "pack"])
+def comparison(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if request.param == "pack" and os.name != "posix":
+        pytest.skip("fences arrays with POSIX calls")
+    check = f"{request.param}_check"
     sources = [*native.kernel_sources(), native.SOURCES / "dispatch.cpp"]
-    sources.append(Path(__file__).parent / "fixed_point_check.cpp")
-    return native.link(tmp_path_factory.mktemp("kernels") / "fixed_point_check", sources)
+    sources.append(Path(__file__).parent / f"{check}.cpp")
+    return native.link(tmp_path_factory.mktemp("kernels") / check, sources)
 
 
 @pytest.mark.parametrize("name", _core.available_kernels())
-def test_fixed_point_is_that_of_the_portable_kernels(fixed_point_check: Path, name: str) -> None:
-    result = native.run(fixed_point_check, name)
+def test_bits_are_those_of_the_portable_kernels(comparison: Path, name: str) -> None:
+    result = native.run(comparison, name)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -76,7 +76,7 @@ def test_constant_time(program: Path, name: str, operation: str, prg: int) -> No
 
 @with_valgrind
 @pytest.mark.parametrize("name", ["portable", "vaes256"])
-def test_fixed_point_kernels_are_constant_time(program: Path, name: str) -> None:
+def test_kernels_without_aes_are_constant_time(program: Path, name: str) -> None:
     result = valgrind(program, "kernels", name, "-")
     if result.returncode == 77:
         pytest.skip("neither compiler nor processor, or not valgrind's, has these kernels")
