@@ -44,6 +44,7 @@ def regular_rows(case: Case, measured: int, repeats: int, *, whole: bool = False
     flower, ours = baseline(), Session(case)
     threshold = ours.session.threshold
     with on_threads(1):
+        _warm_up(case)
         theirs = _interleaved(flower, ours, case, threshold, None if whole else measured)
         parts = {} if flower is None or whole else flower.server_parts(case, threshold)
         served, scaled = _serve(ours, parts, repeats)
@@ -76,6 +77,16 @@ def complete_rows(case: Case, repeats: int, *, whole: bool = False) -> list[Row]
             scaled = [flower.play(case, threshold).server]
     how = "Flower's whole workflow, run once" if whole else _scaled_note(parts)
     return [_row(_COMPLETE, "s", served.cpu, scaled, how)]
+
+
+def _warm_up(case: Case) -> None:
+    """Plays a session whose times do not count.
+
+    A virtual machine gets memory from its host when it is touched for the very first time, which
+    can cost more than all that a client does.
+    """
+    for _ in Session(case).turns():
+        pass
 
 
 def _interleaved(
