@@ -34,7 +34,9 @@ FLOWER = {
 OTHERS = {
     "mask_k16_vs_port_bound",
     "mask_k16_vs_cryptography",
+    "mask_k16_vs_cryptography_in_cache",
     "mask_k16_vs_pcg64",
+    "mask_k16_vs_pcg64_in_cache",
     "mask_k16_two_threads",
     "wire_bits_overhead",
 }
@@ -151,17 +153,20 @@ def test_threads_are_put_back(monkeypatch: pytest.MonkeyPatch, before: str | Non
     assert os.environ.get("FEDSECURE_THREADS") == before
 
 
+@pytest.mark.parametrize("piece", [0, 64, baselines.IN_CACHE])  # 0: the whole vector
 @pytest.mark.parametrize("words", [1, 4, (1 << 16) + 5])
 @pytest.mark.parametrize(
     ("prg", "size", "cipher"),
     [(1, 24, baselines.aes_ctr), (2, 40, baselines.aes_ctr), (3, 40, baselines.chacha20)],
 )
-def test_masks_of_cryptography_are_ours(prg: int, size: int, cipher: Any, words: int) -> None:
+def test_masks_of_cryptography_are_ours(
+    prg: int, size: int, cipher: Any, words: int, piece: int
+) -> None:
     seeds, signs = [bytes([number]) * size for number in range(5)], [1, -1, 1, 1, -1]
     ours, theirs = np.arange(words, dtype=np.uint32), np.arange(words, dtype=np.uint32)
     drawn = np.frombuffer(b"".join(seeds), np.uint8).reshape(5, size)
     _core.apply_masks(ours, drawn, np.array(signs, np.int8), 0, prg=prg)
-    baselines.cryptography_masks(theirs, seeds, signs, cipher)
+    baselines.cryptography_masks(theirs, seeds, signs, cipher, piece=piece or words)
     assert np.array_equal(ours, theirs)
 
 

@@ -7,8 +7,9 @@ Figures of one thread are seconds of processor, so that other programs disturb t
   (64 MB), in place. ``vs_port_bound``: the baseline is the time that the AES instructions
   alone would need (10 rounds for 16 bytes, at the rate measured in registers), the ratio our time
   over that. ``vs_cryptography``: the same masks with AES-128-CTR of `cryptography` and numpy's
-  add. ``vs_pcg64``: masks from numpy's PCG64. ``two_threads``: one thread's time over that of two,
-  the least of each by the clock.
+  add, one whole mask after the other. ``vs_pcg64``: masks from numpy's PCG64, likewise.
+  ``..._in_cache``: both again, cut by hand into pieces that stay in the cache. ``two_threads``: one
+  thread's time over that of two, the least of each by the clock.
 - ``client_pass_vs_flower``: one client's whole round without network, on one thread: keys,
   shares, opening the others' shares, encoding, masks, packing to bytes. A million float32, n = 100,
   k = 22, semi-honest, as Flower's. Flower: `secaggplus_mod`.

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers import CipherContext
     from numpy.typing import NDArray
 
-__all__ = ["aes_ctr", "chacha20", "cryptography_masks", "pcg64_masks", "update"]
+__all__ = ["IN_CACHE", "aes_ctr", "chacha20", "cryptography_masks", "pcg64_masks", "update"]
 
-# Words of 4 bytes. Measured to be the best size for both: keystream and sum stay in the cache.
-_PIECE = 1 << 16
+IN_CACHE = 1 << 16
+"""Words of 4 bytes in a piece: the best size measured, keystream and sum stay in the cache."""
+
 _NONCE_BYTES = 8
 # Fixed, so that two runs do the same work.
 _SEED = 20_240_229
@@ -51,39 +52,48 @@ def cryptography_masks(
     seeds: Sequence[bytes],
     signs: Sequence[int],
     cipher: Callable[[bytes], CipherContext] = aes_ctr,
+    piece: int = IN_CACHE,
 ) -> None:
     """Adds the masks of all seeds: a cipher of `cryptography`, without copies, and numpy's add.
 
-    The same keystream, and so the same sum, as fedsecure's. All seeds pass over one piece of the
-    sum while it is in the cache, which takes a fifth less than one whole vector after the other.
+    The same keystream, and so the same sum, as fedsecure's. With pieces of `IN_CACHE` words all
+    seeds pass over one of them while it is in the cache, which takes work to find; with
+    ``len(total)`` it is what one writes first: `update_into` for the whole vector, then the sum.
 
     Args:
         total: The sum, changed in place.
         seeds: One for each mask.
         signs: +1 or -1 for each.
         cipher: Makes a keystream of a seed.
+        piece: How many words are made at a time.
     """
     streams = [cipher(seed) for seed in seeds]
-    zeros, out = memoryview(bytes(4 * _PIECE)), np.empty(4 * _PIECE + 16, np.uint8)
-    for start in range(0, len(total), _PIECE):
-        part = total[start : start + _PIECE]
+    zeros, out = memoryview(bytes(4 * piece)), np.empty(4 * piece + 16, np.uint8)
+    for start in range(0, len(total), piece):
+        part = total[start : start + piece]
         mask = out[: part.nbytes].view(np.uint32)
         for stream, sign in zip(streams, signs, strict=True):
             stream.update_into(zeros[: part.nbytes], out.data)
             _combine(part, mask, sign)
 
 
-def pcg64_masks(total: NDArray[np.uint32], seeds: Sequence[int], signs: Sequence[int]) -> None:
+def pcg64_masks(
+    total: NDArray[np.uint32],
+    seeds: Sequence[int],
+    signs: Sequence[int],
+    piece: int = IN_CACHE,
+) -> None:
     """Adds masks that numpy's PCG64 draws, which is no generator for secrets: masks for free.
 
     Args:
-        total: The sum, changed in place, piece by piece as above.
+        total: The sum, changed in place.
         seeds: Any numbers.
         signs: +1 or -1 for each.
+        piece: How many words are drawn at a time, as above.
     """
     generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
-    for start in range(0, len(total), _PIECE):
-        part = total[start : start + _PIECE]
+    for start in range(0, len(total), piece):
+        part = total[start : start + piece]
         for generator, sign in zip(generators, signs, strict=True):
             _combine(part, generator.integers(0, 1 << 32, len(part), np.uint32), sign)
 

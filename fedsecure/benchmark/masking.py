@@ -16,6 +16,12 @@ __all__ = ["mask_rows"]
 
 _WORD_BYTES, _BLOCK_BYTES = 4, 16
 _UNIT = "ns/weight/neighbor"
+_OTHERS = {
+    "cryptography": "AES-128-CTR of cryptography by update_into, then numpy's add, mask by mask",
+    "cryptography_in_cache": "the same, cut by hand into pieces that stay in the cache",
+    "pcg64": "numpy's PCG64 and add, mask by mask: no generator for secrets",
+    "pcg64_in_cache": "the same, cut by hand into pieces that stay in the cache",
+}
 
 
 def mask_rows(words: int, neighbors: int, repeats: int) -> list[Row]:
@@ -38,13 +44,17 @@ def mask_rows(words: int, neighbors: int, repeats: int) -> list[Row]:
         with on_threads(count):
             ours.apply(total)
 
+    made_by_cryptography = partial(baselines.cryptography_masks, total, seeds, signs)
+    drawn_by_pcg64 = partial(baselines.pcg64_masks, total, range(neighbors), signs)
     found = in_turn(
         {
             "one": partial(threaded, 1),
             "two": partial(threaded, 2),
             "port": partial(ports.aes_rounds, rounds),
-            "cryptography": partial(baselines.cryptography_masks, total, seeds, signs),
-            "pcg64": partial(baselines.pcg64_masks, total, range(neighbors), signs),
+            "cryptography": partial(made_by_cryptography, piece=words),
+            "cryptography_in_cache": made_by_cryptography,
+            "pcg64": partial(drawn_by_pcg64, piece=words),
+            "pcg64_in_cache": drawn_by_pcg64,
         },
         repeats,
     )
@@ -52,8 +62,7 @@ def mask_rows(words: int, neighbors: int, repeats: int) -> list[Row]:
     per = 1e9 / (words * neighbors)
     return [
         _bound(found["one"], found["port"] if done else None, per),
-        _beside("cryptography", found, per, "AES-128-CTR of cryptography, update_into, numpy add"),
-        _beside("pcg64", found, per, "numpy PCG64 and add: no generator for secrets"),
+        *(_beside(name, found, per, note) for name, note in _OTHERS.items()),
         _two_threads(found["one"], found["two"], per),
     ]
 

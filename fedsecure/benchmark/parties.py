@@ -94,28 +94,41 @@ class Session:
         self._stages: list[list[tuple[int, bytes]]] = []
 
     def turns(self) -> Iterator[None]:
-        """Plays the session, and pauses after each client's turn."""
+        """Plays the session, and pauses after each client's turn.
+
+        Messages are let go as the server takes them, so that a client's message comes into memory
+        that was used before, as it does from its second round on.
+        """
+        return self._play(None)
+
+    def _play(self, kept: list[list[tuple[int, bytes]]] | None) -> Iterator[None]:
+        """Plays the session; appends to `kept` all messages to the server, stage by stage."""
         case, server = self._case, self._protocol.server(self.session)
         clients: list[MaskingClient] = []
         mail: dict[int, Sequence[bytes]] = dict.fromkeys(range(case.clients), ())
         while not server.finished:
             stage = str(server.stage)
-            self._stages.append([])
+            if kept is not None:
+                kept.append([])
             for at, inbox in mail.items():
                 if stage == _INPUT and at >= case.survivors:
                     continue
                 start = time.process_time()
                 if not inbox:
                     clients.append(self._client(at))
-                    answers = clients[at].start()
+                    answers = list(clients[at].start())
                 else:
                     answers = [each for text in inbox for each in clients[at].receive(text)]
-                self.seconds[at][stage] = time.process_time() - start
+                took = time.process_time() - start
+                if kept is None:
+                    self.seconds[at][stage] = took
                 if stage == _INPUT:
                     self.upload = sum(map(len, answers))
                 for answer in answers:
                     server.receive(at, answer)
-                    self._stages[-1].append((at, answer))
+                    if kept is not None:
+                        kept[-1].append((at, answer))
+                del answers[:]
                 yield
             mail = dict(server.advance())
 
@@ -127,7 +140,10 @@ class Session:
         ]
 
     def serve(self) -> Aggregate:
-        """Lets a new server take all messages that the clients sent; the same sum each time."""
+        """Lets a new server take all messages of one played session; the same sum each time."""
+        if not self._stages:
+            for _ in self._play(self._stages):
+                pass
         server: MaskingServer = self._protocol.server(self.session)
         for messages in self._stages:
             for sender, message in messages:

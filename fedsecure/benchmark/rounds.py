@@ -69,8 +69,6 @@ def complete_rows(case: Case, repeats: int, *, whole: bool = False) -> list[Row]
     flower, ours = baseline(), Session(case)
     threshold = ours.session.threshold
     with on_threads(1):
-        for _ in ours.turns():
-            pass
         parts = {} if flower is None or whole else flower.server_parts(case, threshold)
         served, scaled = _serve(ours, parts, repeats)
         if flower is not None and whole:
