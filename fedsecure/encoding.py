@@ -26,6 +26,7 @@ import numpy as np
 
 from fedsecure import _core
 from fedsecure._fixed_point import FixedPoint, RingLayout, check_int, ring_width, too_narrow
+from fedsecure._prg import Prg
 from fedsecure.errors import (
     EncodingError,
     LocalProtocolError,
@@ -51,8 +52,6 @@ __all__ = [
     "ring_width",
 ]
 
-SEED_BYTES = 24
-
 # float16 values widened at a time: 256 KiB of float32, small enough to stay in the cache.
 _WIDENED = 1 << 16
 
@@ -67,11 +66,15 @@ class Masks(Protocol):
 
     @property
     def seeds(self) -> npt.NDArray[np.uint8]:
-        """The seeds, shape (k, 24)."""
+        """The seeds, shape (k, prg.seed_bytes)."""
 
     @property
     def signs(self) -> npt.NDArray[np.int8]:
         """For each +1 or -1, shape (k,)."""
+
+    @property
+    def prg(self) -> Prg:
+        """What the seeds are expanded by."""
 
 
 class Contribution:
@@ -87,8 +90,9 @@ class Contribution:
         encoding: The session's encoding.
         layout: The session's ring vectors.
         weight: This client's weight in a weighted session (`FixedPoint.weight_units`), else None.
-        seed: 24 secret random bytes (AES-128 key and nonce) that decide the stochastic rounding;
-            they must serve no other purpose. Copied. Unused with rounding="nearest".
+        seed: prg.seed_bytes secret random bytes that decide the stochastic rounding; they must
+            serve no other purpose. Copied. Unused with rounding="nearest".
+        prg: What the seed is expanded by, and those of masks.
         threads: How many threads the core may use; 0 for all cores. The integers are the same.
 
     Raises:
@@ -101,6 +105,7 @@ class Contribution:
         "_factor",
         "_layout",
         "_leaves",
+        "_prg",
         "_seed",
         "_starts",
         "_tail",
@@ -116,6 +121,7 @@ class Contribution:
         layout: RingLayout,
         weight: float | None,
         seed: bytes | bytearray | memoryview | None,
+        prg: Prg = Prg.AES128,
         threads: int = 0,
     ) -> None:
         check_int("threads", threads, 0, None)
@@ -124,7 +130,8 @@ class Contribution:
         self._layout = layout
         self._leaves = tuple(leaves)
         self._starts = _offsets(leaves)
-        self._seed = _rounding_seed(encoding, seed)
+        self._prg = prg
+        self._seed = _rounding_seed(encoding, seed, prg)
         units = _units(encoding, layout, weight)
         self._factor = float(units)  # exact: round() of a double times a power of two
         self._threads = threads
@@ -158,6 +165,7 @@ class Contribution:
                         self._seed,
                         first + at,
                         out[low : low + part.size],
+                        prg=self._prg,
                         threads=self._threads,
                     )
         except ValueError as error:
@@ -180,11 +188,13 @@ class Contribution:
             masks: What is added, at the elements' own positions; may be none.
 
         Raises:
-            LocalProtocolError: Not a range of the vector.
+            LocalProtocolError: Not a range of the vector, or masks of another generator.
             EncodingError: The arrays were changed after they had been checked.
         """
         self._check_range(start, stop)
         seeds, signs = masks.seeds, masks.signs
+        if masks.prg != self._prg:
+            raise LocalProtocolError(f"masks of {masks.prg.name} on a vector of {self._prg.name}")
         try:
             message, outside = _core.encode_masked(
                 head,
@@ -197,6 +207,7 @@ class Contribution:
                 seeds,
                 signs,
                 self._layout.modulus_bits,
+                prg=self._prg,
                 threads=self._threads,
             )
         except ValueError as error:
@@ -328,12 +339,13 @@ def _widened(leaf: FloatArray) -> Iterator[tuple[int, FloatArray]]:
 
 
 def _rounding_seed(
-    encoding: FixedPoint, seed: bytes | bytearray | memoryview | None
+    encoding: FixedPoint, seed: bytes | bytearray | memoryview | None, prg: Prg
 ) -> bytearray | None:
     if encoding.rounding == "nearest":
         return None
-    if seed is None or len(seed) != SEED_BYTES:
-        raise LocalProtocolError(f"stochastic rounding takes a seed of {SEED_BYTES} secret bytes")
+    size = prg.seed_bytes
+    if seed is None or len(seed) != size:
+        raise LocalProtocolError(f"stochastic rounding takes a seed of {size} secret bytes")
     return bytearray(seed)
 
 

@@ -128,7 +128,7 @@ class _PlainClient:
         if self._contribution is not None:
             raise LocalProtocolError("this client has its update")
         self._contribution = contribute(
-            self._session, update, weight, entropy.draw(masks.SEED_BYTES)
+            self._session, update, weight, entropy.draw(self._session.prg.seed_bytes)
         )
 
     def receive(self, data: bytes) -> Iterable[bytes]:

@@ -232,7 +232,7 @@ class Spy:
             if secret is not None:
                 mask_key = next(e.mask_key for e in self.members if e.client_id == peer)
                 agreed = PrivateKey(secret).agree(mask_key)
-                return schedule.pair_seed(agreed, self.ctx, one, other)
+                return schedule.pair_seed(agreed, self.ctx, self.session.prg, one, other)
         return None
 
     def pairwise_off(self, victim: int, *, self_mask: bool = True) -> NDArray[Any] | None:
@@ -247,7 +247,8 @@ class Spy:
             secret = self.secret("seed", victim)
             if secret is None:
                 return None
-            seeds, signs = [schedule.self_seed(secret.view, self.ctx, victim)], [-1]
+            own = schedule.self_seed(secret.view, self.ctx, self.session.prg, victim)
+            seeds, signs = [own], [-1]
         everybody = frozenset(self.shared)
         for peer in self.graph.neighbors(victim):
             if peer not in self.masked_with.get(victim, everybody):
@@ -258,7 +259,7 @@ class Spy:
             seeds.append(seed)
             signs.append(-schedule.pair_sign(victim, peer))
         vector = self.vectors[victim].copy()
-        MaskSet(seeds, signs).apply(vector)
+        MaskSet(seeds, signs, self.session.prg).apply(vector)
         masks.reduce(vector, self.session.layout.modulus_bits)
         return vector
 

@@ -45,6 +45,7 @@ def test_encoded_integers_are_those_of_the_reference(
         modulus_bits=layout.modulus_bits,
         weight=weight,
         seed=SEED if encoding.rounding == "stochastic" else None,
+        suite=1,
         count_clipped=encoding.overflow == "clip",
     )
     found = whole(contribution, layout)

@@ -33,7 +33,7 @@ def mask_rows(words: int, neighbors: int, repeats: int) -> list[Row]:
         repeats: Of each measurement; the medians count.
     """
     total = np.zeros(words, np.uint32)
-    seeds = [bytes([neighbor]) * masks.SEED_BYTES for neighbor in range(neighbors)]
+    seeds = [bytes([neighbor]) * masks.Prg.AES128.seed_bytes for neighbor in range(neighbors)]
     signs = [1 - 2 * (neighbor % 2) for neighbor in range(neighbors)]
     ours = masks.MaskSet(seeds, signs)
     # As many rounds as the masks themselves take.

@@ -1,7 +1,8 @@
 """Key agreement, key derivation and authenticated encryption: a thin seam over `cryptography`.
 
-Suite 1: X25519 (RFC 7748), HKDF-SHA256 (RFC 5869), AES-256-GCM (NIST SP 800-38D). The keys here are
-used once each, which is why `encrypt` and `decrypt` take no nonce: it is zero.
+All suites: X25519 (RFC 7748), HKDF-SHA256 (RFC 5869), AES-256-GCM (NIST SP 800-38D); they differ in
+the generator of masks only (`fedsecure.primitives.masks.Prg`). The keys here are used once each,
+which is why `encrypt` and `decrypt` take no nonce: it is zero.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from fedsecure.primitives.entropy import Secret
 
 __all__ = [
     "AEAD_OVERHEAD",
-    "SUITE",
     "PrivateKey",
     "check_public_key",
     "decrypt",
@@ -29,9 +29,6 @@ __all__ = [
     "encrypt",
     "info",
 ]
-
-SUITE = 1
-"""X25519, HKDF-SHA256, AES-256-GCM, AES-128-CTR."""
 
 AEAD_OVERHEAD = 16
 """Bytes by which a ciphertext is longer than its plaintext."""

@@ -1,8 +1,8 @@
 """Masks on ring vectors, and the packed form in which vectors travel.
 
-Thin over the compiled core. A seed is 24 bytes, an AES-128 key and an 8-byte nonce, and stands for
-one endless keystream (AES-128-CTR, NIST SP 800-38A); word i of a mask is the i-th little-endian
-word of the vector's lane width. A seed masks one vector, once.
+Thin over the compiled core. A seed is a cipher's key and an 8-byte nonce, and stands for one
+endless keystream (`Prg`); word i of a mask is the i-th little-endian word of the vector's lane
+width. A seed masks one vector, once.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsecure import _core
+from fedsecure._prg import Prg, PrgName
 from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.primitives.entropy import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["SEED_BYTES", "MaskSet", "reduce", "threads", "unpack_add"]
+__all__ = ["MaskSet", "Prg", "PrgName", "reduce", "threads", "unpack_add"]
 
-SEED_BYTES = 24
 RingArray = NDArray[Any]
 """A 1-D array of uint16, uint32 or uint64."""
 
@@ -48,31 +48,43 @@ class MaskSet:
     """The masks that go onto one vector, or come off it: seeds and signs, secret until wiped.
 
     Args:
-        seeds: 24 bytes each.
+        seeds: prg.seed_bytes each.
         signs: +1 to add the mask of the seed, -1 to subtract it.
+        prg: What the seeds are expanded by.
     """
 
-    __slots__ = ("_seeds", "_signs")
+    __slots__ = ("_prg", "_seeds", "_signs")
 
-    def __init__(self, seeds: Iterable[bytes | memoryview], signs: Sequence[int]) -> None:
+    def __init__(
+        self,
+        seeds: Iterable[bytes | memoryview],
+        signs: Sequence[int],
+        prg: Prg = Prg.AES128,
+    ) -> None:
+        self._prg = prg
         self._seeds = Secret(bytearray().join(seeds))
         self._signs = np.asarray(signs, np.int8)
-        if len(self._seeds) != SEED_BYTES * len(signs):
+        if len(self._seeds) != prg.seed_bytes * len(signs):
             raise CryptoError(f"{len(signs)} signs do not fit {len(self._seeds)} bytes of seeds")
 
     @property
     def seeds(self) -> NDArray[np.uint8]:
-        """The seeds, shape (k, 24): a view, not a copy.
+        """The seeds, shape (k, prg.seed_bytes): a view, not a copy.
 
         Raises:
             CryptoError: They have been wiped.
         """
-        return np.frombuffer(self._seeds.view, np.uint8).reshape(-1, SEED_BYTES)
+        return np.frombuffer(self._seeds.view, np.uint8).reshape(-1, self._prg.seed_bytes)
 
     @property
     def signs(self) -> NDArray[np.int8]:
         """The signs, shape (k,)."""
         return self._signs
+
+    @property
+    def prg(self) -> Prg:
+        """What the seeds are expanded by."""
+        return self._prg
 
     def apply(self, vector: RingArray, first_word: int = 0) -> None:
         """Adds or subtracts all masks, in place, in one pass.
@@ -84,7 +96,9 @@ class MaskSet:
         Raises:
             CryptoError: The seeds have been wiped.
         """
-        _core.apply_masks(vector, self.seeds, self._signs, first_word, threads=threads())
+        _core.apply_masks(
+            vector, self.seeds, self._signs, first_word, prg=self._prg, threads=threads()
+        )
 
     def wipe(self) -> None:
         """Overwrites the seeds."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fedsecure import _core
+from fedsecure._prg import Prg
 from fedsecure.errors import CryptoError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
-from fedsecure.primitives.masks import SEED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +32,16 @@ _PRIME = (1 << 61) - 1
 _ELEMENTS = struct.Struct("<5Q")
 
 
-def split(secrets: Sequence[Secret], threshold: int, xs: Sequence[int]) -> NDArray[np.uint8]:
+def split(
+    secrets: Sequence[Secret], threshold: int, xs: Sequence[int], prg: Prg = Prg.AES128
+) -> NDArray[np.uint8]:
     """Returns shares of several secrets: uint8, shape (len(secrets), len(xs), 40).
 
     Args:
         secrets: 32 bytes each.
         threshold: How many shares give a secret back; fewer say nothing about it.
         xs: The holders' abscissas, distinct, in 1..2^32 - 1.
+        prg: What the polynomials come from.
 
     Raises:
         CryptoError: Wrong sizes, or abscissas that are not distinct and non-zero.
@@ -48,9 +51,9 @@ def split(secrets: Sequence[Secret], threshold: int, xs: Sequence[int]) -> NDArr
         if len(secret) != SECRET_BYTES:
             raise CryptoError(f"secrets to share have {SECRET_BYTES} bytes, not {len(secret)}")
         row[:] = np.frombuffer(secret.view, np.uint8)
-    seed = entropy.draw(SEED_BYTES)
+    seed = entropy.draw(prg.seed_bytes)
     try:
-        return _core.shamir_split(rows, threshold, np.asarray(xs, np.uint32), seed.view)
+        return _core.shamir_split(rows, threshold, np.asarray(xs, np.uint32), seed.view, prg=prg)
     except ValueError as error:
         raise CryptoError(f"cannot share: {error}") from None
     finally:

@@ -19,6 +19,7 @@ from fedsecure.errors import (
     RemoteProtocolError,
 )
 from fedsecure.primitives import entropy, keys
+from fedsecure.primitives.masks import Prg
 from fedsecure.pytree import LeafSpec, TreeSpec
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Session:
         weighted: Whether every update carries a (secret) weight.
         model_digest: 32 bytes; what the clients trained from, or zeros.
         chunk: Ring elements in one message of a masked input.
-        suite: Cryptographic suite, see `fedsecure.primitives.keys`.
+        suite: Cryptographic suite, see `fedsecure.primitives.keys`: the number of its generator; 0
+            in a session that keeps nothing secret.
         verify_keys: 32 bytes for each client, in the order of `client_ids`; empty if no party
             signs.
         neighbors: k, how many others each client shares with; n - 1 for the complete graph, 0 if
@@ -128,6 +130,7 @@ class Session:
         if self.verify_keys and len(self.verify_keys) != parties:
             raise LocalProtocolError(f"{len(self.verify_keys)} verify keys for {parties} clients")
         _check_int("chunk", self.chunk, 1, MAX_CHUNK)
+        _check_int("suite", self.suite, 0, max(Prg))
         if type(self.weighted) is not bool:
             raise LocalProtocolError(f"weighted is {self.weighted!r}; use True or False")
         _ = self.layout
@@ -136,6 +139,11 @@ class Session:
     def layout(self) -> RingLayout:
         """How the vectors of this session look in the ring."""
         return self.encoding.layout(len(self.client_ids), self.spec.size, weighted=self.weighted)
+
+    @property
+    def prg(self) -> Prg:
+        """What masks, roundings and polynomials come from; AES-128 if there is no suite."""
+        return Prg(self.suite or Prg.AES128)
 
     @cached_property
     def num_chunks(self) -> int:

@@ -38,7 +38,8 @@ def contribute(
         session: The session.
         update: The update.
         weight: Its weight, if and only if the session is weighted.
-        seed: 24 bytes that decide the stochastic rounding and serve nothing else. Copied.
+        seed: session.prg.seed_bytes that decide the stochastic rounding and serve nothing else.
+            Copied.
 
     Raises:
         EncodingError: The update's tree is not the session's, or a value or weight cannot be
@@ -56,6 +57,7 @@ def contribute(
         layout=session.layout,
         weight=weight,
         seed=seed.view,
+        prg=session.prg,
         threads=threads,
     )
 

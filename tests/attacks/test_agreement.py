@@ -21,6 +21,7 @@ from attackers import (
 from fedsecure import wire
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import CheaterDetected
+from fedsecure.primitives.masks import Prg
 from fedsecure.protocols.masking import schedule
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
@@ -204,8 +205,8 @@ def test_two_sessions_with_one_roster_have_nothing_in_common(session: dict[str, 
         make(ctx)
         for ctx in contexts
         for make in (
-            lambda ctx: schedule.pair_seed(agreed, ctx, 0, 1),
-            lambda ctx: schedule.self_seed(agreed, ctx, 0),
+            lambda ctx: schedule.pair_seed(agreed, ctx, Prg.AES128, 0, 1),
+            lambda ctx: schedule.self_seed(agreed, ctx, Prg.AES128, 0),
             lambda ctx: schedule.share_key(agreed, ctx, 0, 1),
             lambda ctx: schedule.share_key(agreed, ctx, 1, 0),
             lambda ctx: schedule.share_label(ctx, 0, 1, agreed, agreed),

@@ -166,14 +166,14 @@ def test_negative_control_without_tags_and_commitments(monkeypatch: pytest.Monke
 # --- wrong dealers ----------------------------------------------------------------------------
 
 
-def deal_otherwise(secrets: Any, threshold: int, xs: Any) -> Any:
+def deal_otherwise(secrets: Any, threshold: int, xs: Any, prg: Any) -> Any:
     """Shares that fit together, of other secrets than the committed ones."""
-    return shamir.split([Secret(bytes(32)), Secret(bytes(32))], threshold, xs)
+    return shamir.split([Secret(bytes(32)), Secret(bytes(32))], threshold, xs, prg)
 
 
-def deal_at_random(secrets: Any, threshold: int, xs: Any) -> Any:
+def deal_at_random(secrets: Any, threshold: int, xs: Any, prg: Any) -> Any:
     """Shares that do not even fit together."""
-    many = [shamir.split(secrets, threshold, xs) for _ in xs]
+    many = [shamir.split(secrets, threshold, xs, prg) for _ in xs]
     return np.stack([many[at][:, at] for at in range(len(xs))], axis=1)
 
 

@@ -17,7 +17,7 @@ import fedsecure
 from attackers import Spy
 from fedsecure.encoding import FixedPoint
 from fedsecure.primitives import masks
-from fedsecure.primitives.masks import SEED_BYTES, MaskSet
+from fedsecure.primitives.masks import MaskSet, Prg
 from fedsecure.protocols.masking import schedule
 from fedsecure.protocols.masking.keyring import KeyRing
 from fedsecure.protocols.masking.states import Stage
@@ -76,8 +76,8 @@ def test_a_late_vector_without_its_pairwise_masks_is_uniform(adversary: str) -> 
 def without_self_mask(ring: KeyRing, alive: Any) -> MaskSet:
     """What `KeyRing.masks` would give if there were pairwise masks only."""
     peers = [peer for peer in ring._row if peer in alive]
-    rows = [ring._row[peer] * SEED_BYTES for peer in peers]
-    seeds = [bytes(ring._pair_seeds.view[at : at + SEED_BYTES]) for at in rows]
+    rows = [ring._row[peer] * Prg.AES128.seed_bytes for peer in peers]
+    seeds = [bytes(ring._pair_seeds.view[at : at + Prg.AES128.seed_bytes]) for at in rows]
     return MaskSet(seeds, [schedule.pair_sign(ring._client_id, peer) for peer in peers])
 
 
@@ -130,7 +130,8 @@ def known_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     def fixed(ring: KeyRing, alive: Any) -> MaskSet:
         me = ring._client_id
         peers = [peer for peer in ring._row if peer in alive]
-        seeds = [bytes([min(me, peer), max(me, peer)]) * (SEED_BYTES // 2) for peer in peers]
+        size = Prg.AES128.seed_bytes // 2
+        seeds = [bytes([min(me, peer), max(me, peer)]) * size for peer in peers]
         return MaskSet(seeds, [schedule.pair_sign(me, peer) for peer in peers])
 
     monkeypatch.setattr(KeyRing, "masks", fixed)

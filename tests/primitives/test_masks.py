@@ -8,19 +8,23 @@ import pytest
 from fedsecure import _core
 from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.primitives import masks
-from fedsecure.primitives.masks import MaskSet
+from fedsecure.primitives.masks import MaskSet, Prg
 from reference import prg, wire
 
 SEEDS = [bytes([at]) * 24 for at in range(1, 5)]
 LANES = {9: np.uint16, 16: np.uint16, 20: np.uint32, 32: np.uint32, 47: np.uint64, 64: np.uint64}
 
 
+@pytest.mark.parametrize("generator", Prg)
 @pytest.mark.parametrize(("bits", "lane"), LANES.items())
-def test_a_mask_is_the_references(bits: int, lane: type[np.unsignedinteger]) -> None:
+def test_a_mask_is_the_references(
+    bits: int, lane: type[np.unsignedinteger], generator: Prg
+) -> None:
+    seeds = [bytes([at]) * generator.seed_bytes for at in (1, 2)]
     vector = np.arange(37).astype(lane)
-    MaskSet(SEEDS[:2], [1, -1]).apply(vector)
+    MaskSet(seeds, [1, -1], generator).apply(vector)
     masks.reduce(vector, bits)
-    plus, minus = (prg.mask(seed, 37, bits) for seed in SEEDS[:2])
+    plus, minus = (prg.mask(seed, 37, bits, generator) for seed in seeds)
     expected = [(i + a - b) % 2**bits for i, (a, b) in enumerate(zip(plus, minus, strict=True))]
     assert vector.tolist() == expected
 
@@ -51,12 +55,14 @@ def test_a_wiped_set_masks_nothing() -> None:
 def test_seeds_and_signs_fit() -> None:
     with pytest.raises(CryptoError, match="2 signs do not fit 24 bytes"):
         MaskSet(SEEDS[:1], [1, 1])
+    with pytest.raises(CryptoError, match="seeds"):
+        MaskSet(SEEDS[:1], [1], Prg.CHACHA20)
 
 
 @pytest.mark.parametrize("bits", [8, 11, 20, 32, 47, 64])
 def test_packing_is_the_references(bits: int) -> None:
     lane = np.uint16 if bits <= 16 else np.uint32 if bits <= 32 else np.uint64
-    elements = prg.mask(SEEDS[0], 21, bits)
+    elements = prg.mask(SEEDS[0], 21, bits, 1)
     packed = np.empty((21 * bits + 7) // 8, np.uint8)
     _core.pack(np.array(elements, lane), bits, packed)
     assert packed.tobytes() == wire.pack(elements, bits)

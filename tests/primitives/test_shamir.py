@@ -10,19 +10,21 @@ import pytest
 from fedsecure.errors import CryptoError
 from fedsecure.primitives import entropy, shamir
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.masks import Prg
 from reference import shamir as reference
 
 SECRETS = [bytes(32), b"\xff" * 32, bytes(range(32)), b"\x80" + bytes(31)]
 
 
-def test_shares_equal_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
-    seed = bytes(range(24))
+@pytest.mark.parametrize("prg", Prg)
+def test_shares_equal_the_reference(monkeypatch: pytest.MonkeyPatch, prg: Prg) -> None:
+    seed = bytes(range(prg.seed_bytes))
     monkeypatch.setattr(entropy, "_system", lambda size: seed[:size])
     xs = [1, 2, 3, 7, 2**32 - 1]
-    shares = shamir.split([Secret(secret) for secret in SECRETS], 4, xs)
+    shares = shamir.split([Secret(secret) for secret in SECRETS], 4, xs, prg)
     assert shares.shape == (4, 5, 40)
     assert [[share.tobytes() for share in row] for row in shares] == reference.split(
-        SECRETS, 4, xs, seed
+        SECRETS, 4, xs, seed, prg
     )
 
 

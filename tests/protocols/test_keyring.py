@@ -14,6 +14,7 @@ from fedsecure.primitives import entropy, keys, shamir
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.graph import CompleteGraph, Graph, HararyGraph
 from fedsecure.primitives.keys import PrivateKey
+from fedsecure.primitives.masks import Prg
 from fedsecure.primitives.shamir import SHARE_BYTES, combine
 from fedsecure.protocols.masking import keyring, schedule
 from fedsecure.protocols.masking.keyring import KeyRing, KeyRingSecrets
@@ -65,6 +66,7 @@ def parties(graph: Graph) -> dict[int, Party]:
             KeyRing.agree(
                 client_id=name,
                 ctx=CTX,
+                prg=Prg.AES128,
                 graph=graph,
                 members=members,
                 share_secret=secrets[0],
@@ -215,6 +217,7 @@ def test_keys_that_are_none_end_the_agreement(field: str, key: bytes) -> None:
         KeyRing.agree(
             client_id=3,
             ctx=CTX,
+            prg=Prg.AES128,
             graph=GRAPHS["complete"],
             members=members,
             share_secret=secrets[0],
@@ -267,7 +270,7 @@ def test_used_keys_are_saved_as_nothing() -> None:
     names = list(KeyRingSecrets.__dataclass_fields__)
 
     def present(ring: KeyRing) -> set[str]:
-        again = KeyRing(3, CTX, graph, KeyRingSecrets(*ring.save()))
+        again = KeyRing(3, CTX, Prg.AES128, graph, KeyRingSecrets(*ring.save()))
         assert again.save() == ring.save()
         return {name for name, data in zip(names, ring.save(), strict=True) if data}
 

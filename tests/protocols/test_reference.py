@@ -104,6 +104,28 @@ CASES = [
         without_answer=(65,),
     ),
     Case(
+        "AES-256, two vanish",
+        (4, 5, 6, 7, 8, 9),
+        FixedPoint(8.0, 20, max_weight=4, overflow="clip"),
+        weights=(1.0, 0.5, 2.0, 4.0, 0.1, 3.0),
+        adversary="malicious",
+        threshold=4,
+        policy={"prg": "aes256"},
+        without_shares=(4,),
+        without_input=(8,),
+    ),
+    Case(
+        "ChaCha20, k-regular",
+        tuple(range(40)),
+        FixedPoint(4.0, 10),
+        adversary="semi_honest",
+        neighbors=12,
+        policy={"corrupt": 0.05, "dropout": 0.1, "prg": "chacha20"},
+        chunk=7,
+        without_input=(3, 19),
+        without_answer=(20,),
+    ),
+    Case(
         "k-regular, semi-malicious",
         tuple(range(1000, 1040)),
         FixedPoint(4.0, 16, rounding="nearest"),
@@ -120,7 +142,7 @@ def reference_session(parties: Parties) -> ReferenceSession:
     names = {level: "pairwise-masking/" + level.replace("_", "-") for level in LEVELS}
     return ReferenceSession(
         protocol=names[parties.protocol.adversary],
-        suite=1,
+        suite={"aes128": 1, "aes256": 2, "chacha20": 3}[parties.protocol.prg],
         session_id=session.session_id,
         round=session.round,
         client_ids=list(session.client_ids),
@@ -183,7 +205,8 @@ class Mirror:
         # Drawn so far: identities; the session id; then for each client two keys, a rounding seed.
         count = len(case.ids)
         own = {name: identity.to_bytes() for name, identity in identities(parties).items()}
-        sizes = [32] * len(own) + [16] + [32, 32, 24] * count
+        self.seed_bytes = 24 if self.session.suite == 1 else 40
+        sizes = [32] * len(own) + [16] + [32, 32, self.seed_bytes] * count
         assert [len(data) for data in drawn] == sizes
         assert self.session.session_id == drawn[len(own)]
         self.clients = {}
@@ -219,6 +242,7 @@ class Mirror:
             modulus_bits=self.session.modulus_bits,
             weight=None if self.case.weights is None else self.case.weights[at],
             seed=seed if encoding.rounding == "stochastic" else None,
+            suite=self.session.suite,
             count_clipped=counted,
         )
 
@@ -252,7 +276,7 @@ class Mirror:
         start = len(self.drawn)
         native = {name: self.parties.answer(name) for name in present}
         fresh = self.drawn[start:]
-        assert [len(data) for data in fresh] == [32, 24] * len(present)
+        assert [len(data) for data in fresh] == [32, self.seed_bytes] * len(present)
         for at, name in enumerate(present):
             client = self.clients[name]
             client.self_secret, client.polynomial_seed = fresh[2 * at : 2 * at + 2]
@@ -314,6 +338,7 @@ class Mirror:
             self.session.graph(self.roster),
             self.session.context(self.roster),
             self.session.modulus_bits,
+            self.session.suite,
         )
 
     def check_shares(self, answers: dict[int, bytes], dead: Sequence[int]) -> None:

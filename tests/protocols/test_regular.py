@@ -18,6 +18,7 @@ from fedsecure.errors import (
 )
 from fedsecure.primitives import shamir
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.masks import Prg
 from fedsecure.protocols.masking import keyring
 from fedsecure.protocols.masking.messages import (
     HeldShare,
@@ -315,10 +316,10 @@ def test_a_secret_shared_wrongly_names_its_owner(
     owner = 3
     far = [name for name in range(COUNT) if name not in (owner, *neighbors_of(parties, owner))]
 
-    def other(secrets: list[Secret], threshold: int, xs: list[int]) -> np.ndarray:
+    def other(secrets: list[Secret], threshold: int, xs: list[int], prg: Prg) -> np.ndarray:
         mask, seed = secrets
         wrong = Secret(bytes(31) + b"\1")
-        return shamir.split([wrong, seed] if secret == "s" else [mask, wrong], threshold, xs)
+        return shamir.split([wrong, seed] if secret == "s" else [mask, wrong], threshold, xs, prg)
 
     with monkeypatch.context() as cheat:
         cheat.setattr(keyring, "split", other)
@@ -344,7 +345,7 @@ def test_limbs_that_are_no_secret_name_their_owner(monkeypatch: pytest.MonkeyPat
     """Field elements beyond 52 bits: the group that fails as one is taken apart."""
     parties = session_of(neighbors=9, threshold=4).until(Stage.SHARE_KEYS)
 
-    def too_large(secrets: list[Secret], threshold: int, xs: list[int]) -> np.ndarray:
+    def too_large(secrets: list[Secret], threshold: int, xs: list[int], prg: Prg) -> np.ndarray:
         shares = np.zeros((2, len(xs), 40), np.uint8)
         shares[:, :, 7] = 0x10  # the constant polynomial 2^60 in the first limb
         return shares

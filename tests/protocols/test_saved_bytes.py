@@ -68,9 +68,9 @@ class Secrets:
         for peer in graph.neighbors(me):
             outward.append(schedule.share_key(c, members[peer].share_key, ctx, me, peer))
             inward.append(schedule.share_key(c, members[peer].share_key, ctx, peer, me))
-            pairs.append(schedule.pair_seed(s, members[peer].mask_key, ctx, me, peer))
+            pairs.append(schedule.pair_seed(s, members[peer].mask_key, ctx, me, peer, 1))
         self.known |= {"b": [b], "outward": outward, "inward": inward, "pair": pairs}
-        self.known["self seed"] = [schedule.self_seed(b, ctx, me)]
+        self.known["self seed"] = [schedule.self_seed(b, ctx, me, 1)]
         own = bytes(client._keyring._own_share.view)
         self.known["own"] = [own] if own else []
 

@@ -19,6 +19,7 @@ from fedsecure.errors import (
 from fedsecure.primitives import shamir
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
+from fedsecure.primitives.masks import Prg
 from fedsecure.protocols.masking import MaskingServer, keyring
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
@@ -267,8 +268,8 @@ def test_a_secret_shared_wrongly_names_its_owner(
         parties.server.result()
 
 
-def split_something_else(secrets: object, threshold: int, xs: list[int]) -> np.ndarray:
-    return shamir.split([Secret(bytes(32)), Secret(bytes(32))], threshold, xs)
+def split_something_else(secrets: object, threshold: int, xs: list[int], prg: Prg) -> np.ndarray:
+    return shamir.split([Secret(bytes(32)), Secret(bytes(32))], threshold, xs, prg)
 
 
 def test_a_second_answer_with_something_else_is_a_cheat() -> None:

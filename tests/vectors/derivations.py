@@ -39,6 +39,7 @@ def _context(play: Play) -> Vector:
 
 def keys(play: Play) -> Vector:
     """All that the first two clients derive from their secrets, each alone and in common."""
+    suite = play.session.suite
     u, v = list(play.sealed)[:2]
     one, other = play.client(u), play.client(v)
     ctx, (c_u, s_u, _), (c_v, s_v, _) = play.ctx, play.roster[u], play.roster[v]
@@ -57,9 +58,9 @@ def keys(play: Play) -> Vector:
         "mask_agreed": schedule.agree(one.mask_secret, s_v),
         "share_key_u_to_v": schedule.share_key(one.share_secret, c_v, ctx, u, v),
         "share_key_v_to_u": schedule.share_key(one.share_secret, c_v, ctx, v, u),
-        "pair_seed": schedule.pair_seed(one.mask_secret, s_v, ctx, u, v),
+        "pair_seed": schedule.pair_seed(one.mask_secret, s_v, ctx, u, v, suite),
         "self_secret_u": one.self_secret,
-        "self_seed_u": schedule.self_seed(one.self_secret, ctx, u),
+        "self_seed_u": schedule.self_seed(one.self_secret, ctx, u, suite),
         "commitment_u": schedule.commitment(one.self_secret, ctx, u),
         "key_share_u_to_v": key_share,
         "seed_share_u_to_v": seed_share,
@@ -73,12 +74,15 @@ def keys(play: Play) -> Vector:
 
 def masks() -> list[Vector]:
     """The first 64 elements of one seed's mask for widths of every lane, plain and packed."""
-    seed = fixed("mask seed", 24)
     vectors = []
-    for bits in (16, 20, 32, 47, 64):
-        elements = prg.mask(seed, 64, bits)
+    kinds = [(1, bits) for bits in (16, 20, 32, 47, 64)]
+    kinds += [(suite, bits) for suite in (2, 3) for bits in (16, 32, 64)]
+    for suite, bits in kinds:
+        seed = fixed("mask seed", prg.SEED_BYTES[suite])
+        elements = prg.mask(seed, 64, bits, suite)
         vectors.append(
             {
+                "suite": suite,
                 "seed": seed,
                 "bits": bits,
                 "word_bytes": prg.lane(bits),
@@ -94,18 +98,25 @@ def shares() -> list[Vector]:
     """Coefficients and shares of two secrets, at the abscissas of both graphs."""
     secrets = [fixed("first secret", 32), b"\xff" * 32]
     vectors = []
-    for threshold, xs in ((3, [1, 2, 3, 4, 5]), (4, [2, 3, 7, 1000, 2**20])):
-        seed = fixed(f"polynomials {threshold}", 24)
+    complete, regular = [1, 2, 3, 4, 5], [2, 3, 7, 1000, 2**20]
+    for suite, threshold, xs in (
+        (1, 3, complete),
+        (1, 4, regular),
+        (2, 3, regular),
+        (3, 3, regular),
+    ):
+        seed = fixed(f"polynomials {threshold}", prg.SEED_BYTES[suite])
         count = len(secrets) * shamir.LIMBS * (threshold - 1)
         vectors.append(
             {
+                "suite": suite,
                 "threshold": threshold,
                 "secrets": secrets,
                 "limbs": [shamir.to_limbs(secret) for secret in secrets],
                 "polynomial_seed": seed,
-                "coefficients": shamir.field_elements(seed, count),
+                "coefficients": shamir.field_elements(seed, count, suite),
                 "xs": xs,
-                "shares": shamir.split(secrets, threshold, xs, seed),
+                "shares": shamir.split(secrets, threshold, xs, seed, suite),
             }
         )
     return vectors
@@ -176,6 +187,7 @@ def encodings() -> list[Vector]:
                     modulus_bits=width,
                     weight=weight,
                     seed=seed,
+                    suite=1,
                     count_clipped=counted,
                     **fields,
                 ),

@@ -28,6 +28,8 @@ def files() -> dict[str, str]:
         "signatures": derivations.signatures(malicious),
         "session_malicious": transcripts.transcript(malicious),
         "session_regular": transcripts.transcript(regular),
+        "session_aes256": transcripts.transcript(cast.small(2)),
+        "session_chacha20": transcripts.transcript(cast.small(3)),
         "refused_malicious": refused.of_parties(malicious),
         "refused_regular": refused.of_parties(regular),
         "refused_sessions": refused.of_sessions(malicious, regular),

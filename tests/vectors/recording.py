@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-NAMES = ["session_malicious", "session_regular"]
+NAMES = ["session_malicious", "session_regular", "session_aes256", "session_chacha20"]
 
 
 @cache

@@ -133,6 +133,8 @@ def _fields(play: Play) -> list[tuple[str, str, Any]]:
         ("no clients", "client_ids", []),
         ("the server as a client", "client_ids", [*ids[:-1], 2**32 - 1]),
         ("a verify key too many", "verify_keys", [*session.verify_keys, bytes(32)]),
+        ("an unknown suite", "suite", 4),
+        ("suite 2^16 - 1", "suite", 2**16 - 1),
         ("threshold 0", "threshold", 0),
         ("threshold above the clients", "threshold", len(ids) + 1),
         ("as many neighbors as clients", "neighbors", len(ids)),

@@ -32,6 +32,7 @@ def _session(play: Play) -> dict[str, Any]:
     return {
         "message": session.to_bytes(),
         "protocol": session.protocol,
+        "suite": session.suite,
         "session_id": session.session_id,
         "round": session.round,
         "client_ids": session.client_ids,
@@ -101,6 +102,7 @@ def _result(play: Play) -> dict[str, Any]:
         "clipped": numbers[-1] if counted else None,
         "mean": [number / units for number in numbers[:size]],
         "self_seeds": [
-            [u, schedule.self_seed(play.client(u).self_secret, play.ctx, u)] for u in play.alive
+            [u, schedule.self_seed(play.client(u).self_secret, play.ctx, u, session.suite)]
+            for u in play.alive
         ],
     }

@@ -255,7 +255,9 @@ class MaskingClient(Party):
             membership.recall(state.sharers, state.alive)
             self._membership = membership
             secrets = KeyRingSecrets(*state.keyring)
-            self._keyring = KeyRing(self._id, membership.ctx, membership.graph, secrets)
+            self._keyring = KeyRing(
+                self._id, membership.ctx, session.prg, membership.graph, secrets
+            )
 
     @property
     def _uploading(self) -> bool:
@@ -293,6 +295,7 @@ class MaskingClient(Party):
         self._keyring = KeyRing.agree(
             client_id=self._id,
             ctx=membership.ctx,
+            prg=self._session.prg,
             graph=membership.graph,
             members=members,
             share_secret=self._share_secret,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives.identity import Identity
-from fedsecure.primitives.keys import SUITE
+from fedsecure.primitives.masks import Prg, PrgName
 from fedsecure.protocols import session as sessions
 from fedsecure.protocols.masking import levels, policy
 from fedsecure.protocols.masking.client import MaskingClient
@@ -70,6 +70,9 @@ class PairwiseMasking:
         dropout: Largest fraction of the invited clients that may drop out. None: 0.1 in a k-regular
             graph; in the complete graph, what the threshold leaves.
         chunk: Ring elements in one message of a masked input; a client's memory beyond its update.
+        prg: The cipher that masks are made with. ``"aes128"`` is the fastest by far where there are
+            AES instructions, as in most processors; ``"chacha20"`` where there are none;
+            ``"aes256"`` has keys for those who must have 256 bits (SECURITY.md says what they buy).
 
     Raises:
         ThresholdError: A threshold below 3.
@@ -84,6 +87,7 @@ class PairwiseMasking:
     corrupt: float | None = None
     dropout: float | None = None
     chunk: int = 1 << 20
+    prg: PrgName = "aes128"
 
     def __post_init__(self) -> None:
         if self.adversary not in ("semi_honest", "semi_malicious", "malicious"):
@@ -94,6 +98,11 @@ class PairwiseMasking:
         if type(self.chunk) is not int or not 1 <= self.chunk <= sessions.MAX_CHUNK:
             raise LocalProtocolError(
                 f"chunk is {self.chunk!r}; use a number of elements from 1 to {sessions.MAX_CHUNK}"
+            )
+        if self.prg not in get_args(PrgName):
+            raise LocalProtocolError(
+                f'prg is {self.prg!r}; use "aes128", "aes256" or, without AES instructions, '
+                '"chacha20"'
             )
         policy.check_wishes(self._wishes)
         if self.identities is not None:
@@ -153,7 +162,7 @@ class PairwiseMasking:
             weighted=weighted,
             model_digest=sessions.NO_MODEL if model_digest is None else model_digest,
             chunk=self.chunk,
-            suite=SUITE,
+            suite=self._suite,
             verify_keys=self._verify_keys(ids),
             neighbors=shape.neighbors,
             survivors=shape.survivors,
@@ -217,8 +226,12 @@ class PairwiseMasking:
             self.adversary, self.threshold, self.neighbors, self.corrupt, self.dropout
         )
 
+    @property
+    def _suite(self) -> int:
+        return int(Prg.named(self.prg))
+
     def _check(self, session: Session) -> None:
-        mine = (self.name, SUITE, self.chunk)
+        mine = (self.name, self._suite, self.chunk)
         theirs = (session.protocol, session.suite, session.chunk)
         if mine != theirs:
             raise LocalProtocolError(

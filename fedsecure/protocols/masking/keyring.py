@@ -10,7 +10,7 @@ from fedsecure.errors import CheaterDetected, CryptoError, RemoteProtocolError
 from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.keys import PrivateKey
-from fedsecure.primitives.masks import SEED_BYTES, MaskSet
+from fedsecure.primitives.masks import MaskSet, Prg
 from fedsecure.primitives.shamir import SHARE_BYTES, is_share, split
 from fedsecure.protocols.masking import schedule
 from fedsecure.protocols.masking.messages import HeldShare, Member, SealedShares, UnmaskShares
@@ -47,13 +47,17 @@ class KeyRing:
     Args:
         client_id: Whose ring this is.
         ctx: The session's context, 32 bytes.
+        prg: What seeds are for.
         graph: Who shares with whom.
         secrets: What `agree` derived, or `save` gave.
     """
 
-    def __init__(self, client_id: int, ctx: bytes, graph: Graph, secrets: KeyRingSecrets) -> None:
+    def __init__(
+        self, client_id: int, ctx: bytes, prg: Prg, graph: Graph, secrets: KeyRingSecrets
+    ) -> None:
         self._client_id = client_id
         self._ctx = ctx
+        self._prg = prg
         self._graph = graph
         self._row = {peer: row for row, peer in enumerate(graph.neighbors(client_id))}
         self._outward = Secret(secrets.outward)
@@ -69,6 +73,7 @@ class KeyRing:
         *,
         client_id: int,
         ctx: bytes,
+        prg: Prg,
         graph: Graph,
         members: Mapping[int, Member],
         share_secret: Secret,
@@ -79,6 +84,7 @@ class KeyRing:
         Args:
             client_id: Whose ring this is.
             ctx: The session's context, 32 bytes.
+            prg: What seeds are for.
             graph: Who shares with whom.
             members: The roster by id.
             share_secret: c_u, the private key for encrypting shares.
@@ -95,11 +101,11 @@ class KeyRing:
                 outward += schedule.share_key(agreed, ctx, client_id, peer)
                 inward += schedule.share_key(agreed, ctx, peer, client_id)
                 agreed = mask.agree(members[peer].mask_key)
-                pair_seeds += schedule.pair_seed(agreed, ctx, client_id, peer)
+                pair_seeds += schedule.pair_seed(agreed, ctx, prg, client_id, peer)
             except CryptoError as error:
                 raise RemoteProtocolError(f"keys of client {peer}: {error}") from None
         secrets = KeyRingSecrets(outward=outward, inward=inward, pair_seeds=pair_seeds)
-        return cls(client_id, ctx, graph, secrets)
+        return cls(client_id, ctx, prg, graph, secrets)
 
     def save(self) -> tuple[bytes, ...]:
         """Returns what is secret here and not wiped yet, in the order of `KeyRingSecrets`."""
@@ -119,10 +125,11 @@ class KeyRing:
             threshold: Shares that give a secret back.
         """
         me, ctx = self._client_id, self._ctx
-        self._self_seed = Secret(schedule.self_seed(self_secret.view, ctx, me))
+        self._self_seed = Secret(schedule.self_seed(self_secret.view, ctx, self._prg, me))
         holders = self._graph.holders(me)
         positions = [self._graph.position(me, holder) for holder in holders]
-        mask_shares, self_shares = split([mask_secret, self_secret], threshold, positions)
+        secrets = [mask_secret, self_secret]
+        mask_shares, self_shares = split(secrets, threshold, positions, self._prg)
         own_tag = b""
         sealed: list[SealedShares] = []
         for at, peer in enumerate(holders):
@@ -159,9 +166,10 @@ class KeyRing:
     def masks(self, alive: Collection[int]) -> MaskSet:
         """Returns the self mask and the masks shared with the neighbors that are alive."""
         peers = [peer for peer in self._row if peer in alive]
-        seeds = [_slice(self._pair_seeds, self._row[peer], SEED_BYTES) for peer in peers]
+        size = self._prg.seed_bytes
+        seeds = [_slice(self._pair_seeds, self._row[peer], size) for peer in peers]
         signs = [schedule.pair_sign(self._client_id, peer) for peer in peers]
-        return MaskSet([self._self_seed.view, *seeds], [1, *signs])
+        return MaskSet([self._self_seed.view, *seeds], [1, *signs], self._prg)
 
     def forget_masks(self) -> None:
         """Overwrites what the masks come from."""

@@ -60,7 +60,13 @@ def adversary_of(session: Session) -> Adversary:
 
 
 def flow_of(session: Session) -> Flow:
-    """Returns the stages of a session: survivors are compared if and only if parties sign."""
+    """Returns the stages of a session: survivors are compared if and only if parties sign.
+
+    Raises:
+        LocalProtocolError: The session has no suite, and so nothing to mask with.
+    """
+    if session.suite == 0:
+        raise LocalProtocolError("pairwise masking is of suite 1, 2 or 3, and this session of none")
     return Flow.FIVE_STAGES if session.verify_keys else Flow.FOUR_STAGES
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
-from fedsecure.primitives.masks import SEED_BYTES
 from fedsecure.protocols.masking.messages import Kind
 from fedsecure.protocols.vectors import Upload, contribute
 
@@ -78,7 +77,7 @@ class MaskedInput:
                 "this client has its update: a second one under the same masks would reveal their "
                 "difference; make a new session"
             )
-        seed = self._rounding or entropy.draw(SEED_BYTES)
+        seed = self._rounding or entropy.draw(self._session.prg.seed_bytes)
         contribution = contribute(self._session, update, weight, seed)
         if self._fingerprint and contribution.fingerprint() != self._fingerprint:
             raise LocalProtocolError(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from fedsecure.primitives import keys
 from fedsecure.primitives.graph import CompleteGraph, Graph, HararyGraph
-from fedsecure.primitives.masks import SEED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from fedsecure.primitives.masks import Prg
     from fedsecure.protocols.masking.messages import Member
     from fedsecure.protocols.session import Session
 
@@ -110,11 +110,10 @@ def seed_tag(ctx: bytes, owner: int, holder: int, share: bytes | memoryview) -> 
     return keys.digest(b"tag-seed", ctx, struct.pack("<II", owner, holder), share)
 
 
-def pair_seed(agreed: bytes, ctx: bytes, one: int, other: int) -> bytes:
+def pair_seed(agreed: bytes, ctx: bytes, prg: Prg, one: int, other: int) -> bytes:
     """Returns the seed of the mask that two clients share."""
-    return keys.derive(
-        agreed, ctx, keys.info(b"pair", min(one, other), max(one, other)), SEED_BYTES
-    )
+    purpose = keys.info(b"pair", min(one, other), max(one, other))
+    return keys.derive(agreed, ctx, purpose, prg.seed_bytes)
 
 
 def pair_sign(client_id: int, neighbor: int) -> int:
@@ -122,9 +121,9 @@ def pair_sign(client_id: int, neighbor: int) -> int:
     return 1 if neighbor < client_id else -1
 
 
-def self_seed(secret: bytes | memoryview, ctx: bytes, client_id: int) -> bytes:
+def self_seed(secret: bytes | memoryview, ctx: bytes, prg: Prg, client_id: int) -> bytes:
     """Returns the seed of a client's self mask, from its 32-byte secret b_u."""
-    return keys.derive(secret, ctx, keys.info(b"self", client_id), SEED_BYTES)
+    return keys.derive(secret, ctx, keys.info(b"self", client_id), prg.seed_bytes)
 
 
 def commitment(secret: bytes | memoryview, ctx: bytes, client_id: int) -> bytes:

@@ -304,6 +304,7 @@ class MaskingServer(Party):
         told = self._told
         taken_off = Unmasking(
             ctx=told.ctx,
+            prg=self._session.prg,
             graph=told.graph,
             threshold=self._session.threshold,
             members=told.members,

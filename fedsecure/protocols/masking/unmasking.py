@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fedsecure.primitives.entropy import Secret
     from fedsecure.primitives.graph import Graph
+    from fedsecure.primitives.masks import Prg
     from fedsecure.protocols.masking.messages import Member, UnmaskShares
 
 __all__ = ["Unmasking"]
@@ -36,6 +37,7 @@ class Unmasking:
 
     Attributes:
         ctx: The session's context.
+        prg: What seeds are for.
         graph: Who shares with whom.
         threshold: Shares that give a secret back.
         members: The roster by id.
@@ -46,6 +48,7 @@ class Unmasking:
     """
 
     ctx: bytes
+    prg: Prg
     graph: Graph
     threshold: int
     members: Mapping[int, Member]
@@ -78,7 +81,7 @@ class Unmasking:
             for peer, seed in self._pair_seeds(owner, secret):
                 seeds.append(seed)
                 signs.append(-schedule.pair_sign(peer, owner))
-        return MaskSet(seeds, signs)
+        return MaskSet(seeds, signs, self.prg)
 
     def _reconstruct(
         self, owners: Sequence[int], shares: Mapping[int, Mapping[int, bytes]]
@@ -105,7 +108,7 @@ class Unmasking:
     def _self_seed(self, owner: int, secret: Secret) -> bytes:
         if schedule.commitment(secret.view, self.ctx, owner) != self.commitments[owner]:
             raise _wrong_shares(owner)
-        return schedule.self_seed(secret.view, self.ctx, owner)
+        return schedule.self_seed(secret.view, self.ctx, self.prg, owner)
 
     def _pair_seeds(self, owner: int, secret: Secret) -> Iterator[tuple[int, bytes]]:
         key = PrivateKey(secret)
@@ -115,7 +118,7 @@ class Unmasking:
         for peer in self.graph.neighbors(owner):
             if peer in alive:
                 agreed = key.agree(self.members[peer].mask_key)
-                yield peer, schedule.pair_seed(agreed, self.ctx, owner, peer)
+                yield peer, schedule.pair_seed(agreed, self.ctx, self.prg, owner, peer)
 
 
 def _combine(owners: Sequence[int], xs: Sequence[int], rows: NDArray[np.uint8]) -> list[Secret]:
