@@ -20,24 +20,72 @@ namespace {
 constexpr Bits kHalf = Bits{1023 - 1} << 52;  // 1/2
 constexpr Bits kOne = Bits{1023} << 52;
 
-template <typename Float>
-void inspect(const Float* x, std::size_t count, double clip, FloatReport* report) {
-  const Bits limit = to_bits(clip) & ~kSign;
-  std::uint64_t outside = 0;
-  std::uint64_t nonfinite = 0;
-  Bits max_abs = to_bits(report->max_abs);
-  for (std::size_t i = 0; i < count; ++i) {
-    const Bits size = to_bits(static_cast<double>(x[i])) & ~kSign;
-    const Bits finite = less(size, kInfinity);
-    const Bits nan = less(kInfinity, size);
-    outside -= less(limit, size) & ~nan;
-    nonfinite -= ~finite;
-    const Bits candidate = size & finite;
-    max_abs = select(less(max_abs, candidate), candidate, max_abs);
+constexpr std::size_t kStrip = 64;    // elements worked on in one go
+constexpr std::size_t kAhead = 8192;  // bytes to fetch ahead
+
+template <typename T>
+inline void fetch_strip_ahead(const T* from) {
+  for (std::size_t line = 0; line < kStrip * sizeof(T); line += 64)
+    fetch_ahead(from, kAhead + line);
+}
+
+// What inspect finds, in counts and magnitudes that are as wide as the floats. A magnitude is a bit
+// pattern without its sign bit. The largest one is found for each place of a strip apart, and
+// strips are long enough not to be unrolled: so compilers make vectors of it.
+template <typename Size>
+struct Found {
+  static constexpr unsigned kTop = 8 * sizeof(Size) - 1;
+  Size limit;
+  Size infinity;
+  Size outside = 0;
+  Size nonfinite = 0;
+  Size max_abs[kStrip] = {};
+
+  // Differences are negative where the second is larger.
+  template <typename Float>
+  void see(const Float* x, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const Size size = load<Size>(x + i) & (~Size{0} >> 1);
+      const Size infinite = (infinity - 1 - size) >> kTop;
+      outside += ((limit - size) >> kTop) - ((infinity - size) >> kTop);
+      nonfinite += infinite;
+      const Size candidate = size & (infinite - 1);
+      const Size is_larger = 0 - ((max_abs[i] - candidate) >> kTop);
+      max_abs[i] ^= (max_abs[i] ^ candidate) & is_larger;
+    }
   }
-  report->outside += outside;
-  report->nonfinite += nonfinite;
+};
+
+inline Bits widened(std::uint32_t size) { return to_bits(static_cast<double>(load<float>(&size))); }
+inline Bits widened(Bits size) { return size; }
+
+template <typename Size, typename Float>
+void inspect_run(const Float* x, std::size_t count, Size limit, Size infinity,
+                 FloatReport* report) {
+  Found<Size> found{limit, infinity};
+  std::size_t i = 0;
+  for (; count - i >= kStrip; i += kStrip) {
+    fetch_strip_ahead(x + i);
+    found.see(x + i, kStrip);
+  }
+  found.see(x + i, count - i);
+  report->outside += found.outside;
+  report->nonfinite += found.nonfinite;
+  Bits max_abs = to_bits(report->max_abs);
+  for (const Size size : found.max_abs) max_abs = larger(max_abs, widened(size));
   report->max_abs = to_double(max_abs);
+}
+
+void inspect(const double* x, std::size_t count, double clip, FloatReport* report) {
+  inspect_run(x, count, to_bits(clip) & ~kSign, kInfinity, report);
+}
+
+void inspect(const float* x, std::size_t count, double clip, FloatReport* report) {
+  constexpr std::size_t kMaxRun = std::size_t{1} << 30;  // its counts fit in 32 bits
+  for (std::size_t size = 0; count != 0; count -= size, x += size) {
+    size = count < kMaxRun ? count : kMaxRun;
+    inspect_run(x, size, float_limit(clip), kFloatInfinity, report);
+  }
 }
 
 // t = whole + fraction with whole = floor(t). Exact but for one rounding of the fraction, which
@@ -166,14 +214,25 @@ inline std::int32_t centred(std::uint16_t x, unsigned bits) {
 }
 
 template <typename Word, typename Float>
-void decode(const Word* x, std::size_t count, unsigned bits, double factor, Float* out) {
+inline void decode_strip(const Word* x, std::size_t count, unsigned bits, double factor,
+                         Float* out) {
   for (std::size_t i = 0; i < count; ++i)
     out[i] = static_cast<Float>(static_cast<double>(centred(x[i], bits)) * factor);
 }
 
+template <typename Word, typename Float>
+void decode(const Word* x, std::size_t count, unsigned bits, double factor, Float* out) {
+  std::size_t i = 0;
+  for (; count - i >= kStrip; i += kStrip) {
+    fetch_strip_ahead(x + i);
+    decode_strip(x + i, kStrip, bits, factor, out + i);
+  }
+  decode_strip(x + i, count - i, bits, factor, out + i);
+}
+
 template <typename Float>
 constexpr FloatKernels<Float> kTable = {
-    inspect<Float>,
+    inspect,
     encode<Float, std::uint16_t>,
     encode<Float, std::uint32_t>,
     encode<Float, std::uint64_t>,
