@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 
 from fedsecure import _core
 from fedsecure.benchmark import baselines
+
+# All of one thread: seconds of processor, which other programs disturb less.
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
 
 KERNEL_SETS = tuple(_core.available_kernels())
 SIZES = [10_000, 1_000_000]  # inside the second-level cache, and far outside it
