@@ -1,10 +1,12 @@
 #include "shamir.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "parallel.hpp"
 #include "prg.hpp"
 #include "secret.hpp"
 
@@ -39,6 +41,21 @@ Element mul(Element a, Element b) {
   const Element low = static_cast<Element>(product) & kPrime;
   const Element high = static_cast<Element>(product >> 61);
   return reduce_once(low + high);
+}
+
+// 8a * b = 2^64 high + low stands for ab = 2^61 high + low / 8, so high + low / 8 is ab mod p
+// again, and not much above p. For a factor below 2^35 in place of 8a, and another below 2^63, the
+// result is below 2^61 + 2^34: sums of it with an element need no reduction before they are a
+// factor.
+Element mul_lazily(Element eightfold, Element b) {
+  const Wide product = static_cast<Wide>(eightfold) * b;
+  return static_cast<Element>(product >> 64) + (static_cast<Element>(product) >> 3);
+}
+
+// Any 128 bits mod p.
+Element reduce(Wide x) {
+  x = (x & kPrime) + (x >> 61);  // below 2^68
+  return reduce_once(static_cast<Element>(x & kPrime) + static_cast<Element>(x >> 61));
 }
 
 // a^(p - 2) (Fermat); the exponent is public. p - 2 has all 61 bits set but bit 1.
@@ -110,11 +127,21 @@ class Coefficients {
   std::uint64_t offset_ = 0;
 };
 
-// constant + coefficients[0] x + coefficients[1] x^2 + ... (Horner).
-Element evaluate(Element constant, span<const Element> coefficients, Element x) {
-  Element sum = 0;
-  for (std::size_t i = coefficients.size(); i-- > 0;) sum = mul(add(sum, coefficients[i]), x);
-  return add(sum, constant);
+// How many points are worked on together: each is a chain of products that wait for each other.
+constexpr std::size_t kAbreast = 8;
+
+// constant + coefficients[0] x + coefficients[1] x^2 + ... (Horner) at kAbreast points; 0 is one.
+void evaluate(Element constant, span<const Element> coefficients,
+              const std::uint32_t (&xs)[kAbreast], Element (&values)[kAbreast]) {
+  Element eightfold[kAbreast];
+  Element sums[kAbreast] = {};
+  for (std::size_t j = 0; j < kAbreast; ++j) eightfold[j] = Element{xs[j]} << 3;
+  for (std::size_t i = coefficients.size(); i-- > 0;) {
+    const Element coefficient = coefficients[i];
+    for (std::size_t j = 0; j < kAbreast; ++j)
+      sums[j] = mul_lazily(eightfold[j], sums[j] + coefficient);
+  }
+  for (std::size_t j = 0; j < kAbreast; ++j) values[j] = add(reduce_once(sums[j]), constant);
 }
 
 void check_points(span<const std::uint32_t> xs) {
@@ -126,25 +153,73 @@ void check_points(span<const std::uint32_t> xs) {
     throw std::invalid_argument("xs holds a point twice");
 }
 
-// Lagrange basis at zero: weights[i] = product over j != i of xs[j] / (xs[j] - xs[i]).
-std::vector<Element> weights_at_zero(span<const std::uint32_t> xs) {
-  std::vector<Element> weights(xs.size());
-  for (std::size_t i = 0; i < xs.size(); ++i) {
-    Element above = 1;
-    Element below = 1;
-    for (std::size_t j = 0; j < xs.size(); ++j) {
-      if (j == i) continue;
-      above = mul(above, xs[j]);
-      below = mul(below, add(xs[j], negate(xs[i])));
+// below[i] = xs[i] * product over j != i of |xs[j] - xs[i]|, for kAbreast of the i from `first`.
+void denominators(span<const std::uint32_t> xs, std::size_t first, span<Element> below) {
+  const std::size_t count = std::min(kAbreast, xs.size() - first);
+  Element at[kAbreast] = {};
+  Element products[kAbreast];
+  for (std::size_t i = 0; i < count; ++i) at[i] = xs[first + i];
+  for (std::size_t i = 0; i < kAbreast; ++i) products[i] = at[i];
+  for (std::size_t j = 0; j < xs.size(); ++j) {
+    const Element other = xs[j];
+    for (std::size_t i = 0; i < kAbreast; ++i) {
+      const Element distance = other > at[i] ? other - at[i] : at[i] - other;
+      const Element factor = j == first + i ? 1 : distance;
+      products[i] = mul_lazily(factor << 3, products[i]);
     }
-    weights[i] = mul(above, inverse(below));
   }
-  return weights;
+  for (std::size_t i = 0; i < count; ++i) below[first + i] = reduce_once(products[i]);
+}
+
+// The Lagrange basis at zero for t points: weight i is the product over j != i of
+// xs[j] / (xs[j] - xs[i]). One inversion serves them all (P. Montgomery, "Speeding the Pollard and
+// elliptic curve methods of factorization", 1987).
+class Weights {
+ public:
+  explicit Weights(std::size_t size) : weights_(size), products_(size) {}
+
+  // Throws std::invalid_argument for points that are zero or not distinct.
+  void set(span<const std::uint32_t> xs) {
+    for (std::size_t i = 0; i < xs.size(); i += kAbreast)
+      denominators(xs, i, {weights_.data(), weights_.size()});
+    Element above = 1;
+    Element product = 1;
+    for (std::size_t i = 0; i < xs.size(); ++i) {
+      above = mul(above, xs[i]);
+      products_[i] = product;
+      product = mul(product, weights_[i]);
+    }
+    if (xs.empty() || product == 0) check_points(xs);
+    Element rest = mul(above, inverse(product));
+    for (std::size_t i = xs.size(); i-- > 0;) {
+      const Element weight = mul(rest, products_[i]);
+      rest = mul(rest, weights_[i]);
+      const auto before = std::count_if(xs.begin(), xs.end(), [&](auto x) { return x < xs[i]; });
+      weights_[i] = before % 2 == 0 ? weight : negate(weight);
+    }
+  }
+
+  std::size_t size() const { return weights_.size(); }
+  Element operator[](std::size_t i) const { return weights_[i]; }
+
+ private:
+  std::vector<Element> weights_;
+  std::vector<Element> products_;
+};
+
+// Constant time but for the verdict.
+bool is_canonical(span<const std::uint8_t> shares) {
+  Element excess = 0;
+  for (std::size_t i = 0; i < shares.size(); i += sizeof(Element)) {
+    const auto y = kernels::load<Element>(shares.data() + i);
+    excess |= y >> 61 | (y + 1) >> 61;
+  }
+  return declassify(excess == 0);
 }
 
 void check_canonical(span<const std::uint8_t> shares) {
   for (std::size_t i = 0; i < shares.size(); i += sizeof(Element))
-    if (declassify(kernels::load<Element>(shares.data() + i) >= kPrime))
+    if (!is_canonical({shares.data() + i, sizeof(Element)}))
       throw std::invalid_argument("share element " + std::to_string(i / sizeof(Element)) +
                                   " is not canonical (below 2**61 - 1)");
 }
@@ -162,24 +237,87 @@ FEDSECURE_NOINLINE void split_secret(const std::uint8_t* secret, span<const std:
   secret_to_limbs(secret, *limbs);
   for (std::size_t l = 0; l < kSecretLimbs; ++l) {
     source.fill(coefficients.view());
-    for (std::size_t j = 0; j < xs.size(); ++j) {
-      const Element y = evaluate((*limbs)[l], coefficients.view(), xs[j]);
-      kernels::store(shares + j * kShareBytes + l * sizeof(Element), y);
+    for (std::size_t first = 0; first < xs.size(); first += kAbreast) {
+      const std::size_t count = std::min(kAbreast, xs.size() - first);
+      std::uint32_t at[kAbreast] = {};
+      Element values[kAbreast];
+      std::copy_n(xs.begin() + first, count, at);
+      evaluate((*limbs)[l], coefficients.view(), at, values);
+      for (std::size_t j = 0; j < count; ++j)
+        kernels::store(shares + (first + j) * kShareBytes + l * sizeof(Element), values[j]);
     }
   }
 }
 
 // One secret from its shares; non-zero bits if it is none.
-FEDSECURE_NOINLINE Element combine_secret(const std::vector<Element>& weights,
-                                          const std::uint8_t* shares, std::uint8_t* secret) {
-  Secret<Element[kSecretLimbs]> limbs;
-  for (std::size_t j = 0; j < weights.size(); ++j) {
-    for (std::size_t l = 0; l < kSecretLimbs; ++l) {
-      const auto y = kernels::load<Element>(shares + j * kShareBytes + l * sizeof(Element));
-      (*limbs)[l] = add((*limbs)[l], mul(y, weights[j]));
-    }
+FEDSECURE_NOINLINE Element combine_secret(const Weights& weights, const std::uint8_t* shares,
+                                          std::uint8_t* secret) {
+  constexpr std::size_t kLazily = 32;  // so many products below 2^122 fit into 128 bits, and a rest
+  Wide sums[kSecretLimbs] = {};
+  for (std::size_t first = 0; first < weights.size(); first += kLazily) {
+    const std::size_t end = std::min(first + kLazily, weights.size());
+    for (std::size_t j = first; j < end; ++j)
+      for (std::size_t l = 0; l < kSecretLimbs; ++l) {
+        const auto y = kernels::load<Element>(shares + j * kShareBytes + l * sizeof(Element));
+        sums[l] += static_cast<Wide>(y) * weights[j];
+      }
+    for (Wide& sum : sums) sum = (sum & kPrime) + (sum >> 61);
   }
+  Secret<Element[kSecretLimbs]> limbs;
+  for (std::size_t l = 0; l < kSecretLimbs; ++l) (*limbs)[l] = reduce(sums[l]);
   return limbs_to_secret(*limbs, secret);
+}
+
+// The points of many secrets: a row of them for each, or one row for all (stride 0).
+struct Points {
+  const std::uint32_t* rows;
+  std::size_t count;  // in a row
+  std::size_t stride;
+
+  span<const std::uint32_t> of(std::size_t secret) const { return {rows + secret * stride, count}; }
+};
+
+bool equal(span<const std::uint32_t> a, span<const std::uint32_t> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+// Secrets with the same points behind each other, so that their weights are made once.
+std::vector<std::size_t> by_points(const Points& points, std::size_t num_secrets) {
+  std::vector<std::size_t> order(num_secrets);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (points.stride != 0)
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const auto x = points.of(a);
+      const auto y = points.of(b);
+      return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end());
+    });
+  return order;
+}
+
+// All secrets; good[i] says whether the shares of secret i gave one. Those that did not are zeroed.
+void combine_all(const Points& points, span<const std::uint8_t> shares, span<std::uint8_t> secrets,
+                 span<std::uint8_t> good, unsigned threads) {
+  constexpr std::uint64_t kGrain = 128;  // some hundred microseconds, if all points differ
+  const std::vector<std::size_t> order = by_points(points, good.size());
+  const std::size_t row_bytes = points.count * kShareBytes;
+  const RangeBody body = [&](std::uint64_t begin, std::uint64_t end) {
+    Weights weights(points.count);
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const std::size_t at = order[i];
+      if (i == begin || !equal(points.of(at), points.of(order[i - 1]))) weights.set(points.of(at));
+      std::uint8_t* const secret = secrets.data() + at * kSecretBytes;
+      const std::uint8_t* const from = shares.data() + at * row_bytes;
+      const Element excess = combine_secret(weights, from, secret);
+      good[at] = declassify(excess == 0) && is_canonical({from, row_bytes}) ? 1 : 0;
+      if (good[at] == 0) wipe(secret, kSecretBytes);
+    }
+  };
+  try {
+    parallel_for({0, order.size(), kGrain}, threads, body);
+  } catch (...) {
+    wipe(secrets.data(), secrets.size());
+    throw;
+  }
 }
 
 }  // namespace
@@ -203,23 +341,30 @@ void shamir_split(span<const std::uint8_t> secrets, std::size_t threshold,
 }
 
 void shamir_combine(span<const std::uint32_t> xs, span<const std::uint8_t> shares,
-                    span<std::uint8_t> secrets) {
+                    span<std::uint8_t> secrets, unsigned threads) {
   check_points(xs);
   const std::size_t num_secrets = secrets.size() / kSecretBytes;
-  const std::size_t row_bytes = xs.size() * kShareBytes;
   check_product(secrets.size(), num_secrets, kSecretBytes, "secrets");
-  check_product(shares.size(), num_secrets, row_bytes, "shares");
+  check_product(shares.size(), num_secrets, xs.size() * kShareBytes, "shares");
   check_canonical(shares);
-  const std::vector<Element> weights = weights_at_zero(xs);
-  const StackWiper wiper;
-  Element excess = 0;
-  for (std::size_t i = 0; i < num_secrets; ++i)
-    excess |=
-        combine_secret(weights, shares.data() + i * row_bytes, secrets.data() + i * kSecretBytes);
-  if (declassify(excess != 0)) {
+  std::vector<std::uint8_t> good(num_secrets);
+  const span<std::uint8_t> verdicts(good.data(), good.size());
+  combine_all({xs.data(), xs.size(), 0}, shares, secrets, verdicts, threads);
+  if (std::find(good.begin(), good.end(), 0) != good.end()) {
     wipe(secrets.data(), secrets.size());
     throw std::invalid_argument("the shares give no 32-byte secret; at least one is wrong");
   }
+}
+
+void shamir_combine_each(span<const std::uint32_t> xs, span<const std::uint8_t> shares,
+                         span<std::uint8_t> secrets, span<std::uint8_t> good, unsigned threads) {
+  const std::size_t num_secrets = good.size();
+  if (num_secrets == 0) return;
+  const std::size_t count = xs.size() / num_secrets;
+  check_product(secrets.size(), num_secrets, kSecretBytes, "secrets");
+  check_product(xs.size(), num_secrets, count, "xs");
+  check_product(shares.size(), num_secrets, count * kShareBytes, "shares");
+  combine_all({xs.data(), count, count}, shares, secrets, good, threads);
 }
 
 }  // namespace fedsecure

@@ -34,7 +34,15 @@ void shamir_split(span<const std::uint8_t> secrets, std::size_t threshold,
 // shares are used, so pass `threshold` of them. Throws std::invalid_argument when sizes or points
 // are wrong, a share is not canonical, or a result is no 32-byte secret (a share was wrong;
 // `secrets` is then zeroed). Wrong shares may also give a wrong secret: whoever can, checks it.
+// The result does not depend on `threads` (0: one per processor).
 void shamir_combine(span<const std::uint32_t> xs, span<const std::uint8_t> shares,
-                    span<std::uint8_t> secrets);
+                    span<std::uint8_t> secrets, unsigned threads);
+
+// The same for secrets with points of their own, shares[i][j] of secret i being at xs[i][j], and
+// for callers that want to know whose shares are wrong: good[i] is 1, or 0 if a share of secret i
+// is not canonical or they give no 32-byte secret; that secret is then zeroed. Secrets that have
+// the same points cost least. Throws std::invalid_argument when sizes or points are wrong.
+void shamir_combine_each(span<const std::uint32_t> xs, span<const std::uint8_t> shares,
+                         span<std::uint8_t> secrets, span<std::uint8_t> good, unsigned threads);
 
 }  // namespace fedsecure

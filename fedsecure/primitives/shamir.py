@@ -18,13 +18,14 @@ from fedsecure._prg import Prg
 from fedsecure.errors import CryptoError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.masks import threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["SECRET_BYTES", "SHARE_BYTES", "combine", "is_share", "split"]
+__all__ = ["SECRET_BYTES", "SHARE_BYTES", "combine", "combine_each", "is_share", "split"]
 
 SECRET_BYTES = 32
 SHARE_BYTES = 40
@@ -72,16 +73,46 @@ def combine(xs: Sequence[int], shares: NDArray[np.uint8]) -> list[Secret]:
         CryptoError: A share is malformed, or some result is no 32-byte secret.
     """
     try:
-        rows = _core.shamir_combine(np.asarray(xs, np.uint32), np.ascontiguousarray(shares))
+        rows = _core.shamir_combine(
+            np.asarray(xs, np.uint32), np.ascontiguousarray(shares), threads=threads()
+        )
     except ValueError as error:
         raise CryptoError(f"shares do not combine: {error}") from None
-    secrets = [Secret(bytearray(row)) for row in rows]
-    _core.wipe(rows.data)
-    return secrets
+    return _taken_over(rows)
+
+
+def combine_each(xs: NDArray[np.uint32], shares: NDArray[np.uint8]) -> list[Secret | None]:
+    """Returns the secrets of many owners in one go; None for each whose shares give no secret.
+
+    Args:
+        xs: Exactly `threshold` distinct abscissas for each secret, shape (number of secrets,
+            threshold). Secrets that have the same ones cost least.
+        shares: uint8, shape (number of secrets, threshold, 40), at those abscissas.
+
+    Raises:
+        CryptoError: Wrong shapes, or abscissas that are not distinct and non-zero.
+    """
+    try:
+        rows, good = _core.shamir_combine_each(
+            np.ascontiguousarray(xs, np.uint32), np.ascontiguousarray(shares), threads=threads()
+        )
+    except ValueError as error:
+        raise CryptoError(f"shares do not combine: {error}") from None
+    return [
+        secret if is_one else None
+        for secret, is_one in zip(_taken_over(rows), good.tolist(), strict=True)
+    ]
 
 
 def is_share(data: bytes) -> bool:
     """Returns whether `data` has the form of a share: five canonical field elements."""
     if len(data) != SHARE_BYTES:
         return False
-    return all(element < _PRIME for element in _ELEMENTS.unpack(data))
+    largest: int = max(_ELEMENTS.unpack(data))
+    return largest < _PRIME
+
+
+def _taken_over(rows: NDArray[np.uint8]) -> list[Secret]:
+    secrets = [Secret(bytearray(row)) for row in rows]
+    _core.wipe(rows.data)
+    return secrets

@@ -56,6 +56,8 @@ alignas(8) std::uint32_t other[kCount];
 alignas(8) std::uint8_t bytes[8 * kCount];
 const std::int8_t signs[3] = {1, -1, 1};
 const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
+const std::uint32_t point_rows[2][kNumShares] = {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}};
+std::uint8_t good[2];
 
 void fill() {
   for (std::size_t i = 0; i < sizeof seeds; ++i) seeds[i] = static_cast<std::uint8_t>(i * 37 + 11);
@@ -109,7 +111,8 @@ void run(const std::string& operation) {
   }
   if (operation == "shamir") {
     shamir_split(secret_bytes, kThreshold, xs, some_seeds(0, 1), share_bytes);
-    shamir_combine(xs, share_bytes, secret_bytes);
+    shamir_combine(xs, share_bytes, secret_bytes, 1);
+    shamir_combine_each({point_rows[0], 2 * kNumShares}, share_bytes, secret_bytes, {good, 2}, 1);
   }
 }
 

@@ -112,6 +112,57 @@ def test_a_result_that_is_no_secret_is_refused() -> None:
             _core.shamir_combine(xs, shares.view(np.uint8))
 
 
+@given(
+    secrets=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=12),
+    threshold=st.integers(1, 11),
+    data=st.data(),
+)
+@settings(deadline=None)
+def test_secrets_with_points_of_their_own(
+    secrets: list[bytes], threshold: int, data: st.DataObject
+) -> None:
+    # Few rows of points, so that some are shared and stand apart from each other.
+    point = st.integers(1, 2**32 - 1)
+    row = st.lists(point, min_size=threshold, max_size=threshold, unique=True)
+    known = data.draw(st.lists(row, min_size=1, max_size=3))
+    xs = np.array([data.draw(st.sampled_from(known)) for _ in secrets], np.uint32)
+    shares = np.concatenate(
+        [
+            _core.shamir_split(rows([secret]), threshold, at, SEED)
+            for secret, at in zip(secrets, xs, strict=True)
+        ]
+    )
+    found, good = _core.shamir_combine_each(xs, shares, threads=data.draw(st.integers(0, 3)))
+    np.testing.assert_array_equal(found, rows(secrets))
+    np.testing.assert_array_equal(good, np.ones(len(secrets), np.uint8))
+    for at, share, secret in zip(xs, shares, found, strict=True):
+        np.testing.assert_array_equal(_core.shamir_combine(at, share[None])[0], secret)
+
+
+def test_wrong_shares_are_told_apart_on_any_number_of_threads() -> None:
+    generator = np.random.default_rng(5)
+    secrets = generator.integers(0, 256, (400, 32), np.uint8)
+    dealt = _core.shamir_split(secrets, 3, points(list(range(1, 9))), SEED)
+    chosen = np.sort([generator.permutation(8)[:3] for _ in secrets])
+    shares = np.ascontiguousarray(dealt[np.arange(400)[:, None], chosen])
+    xs = (chosen + 1).astype(np.uint32)
+    malformed, none = [0, 17, 399], [18, 200]
+    shares.view(np.uint64)[malformed, 2, 4] = reference.PRIME
+    shares.view(np.uint64)[none, 1, 3] ^= np.uint64(0x0FED_CBA9_8765_4321)
+    wanted = secrets.copy()
+    wanted[malformed + none] = 0
+    for threads in (1, 2, 5, 0):
+        found, good = _core.shamir_combine_each(xs, shares, threads=threads)
+        assert np.flatnonzero(good == 0).tolist() == sorted(malformed + none)
+        np.testing.assert_array_equal(found, wanted)
+        np.testing.assert_array_equal(
+            _core.shamir_combine(
+                points([1, 2, 5]), np.ascontiguousarray(dealt[:, [0, 1, 4]]), threads=threads
+            ),
+            secrets,
+        )
+
+
 def test_an_altered_share_never_gives_the_secret() -> None:
     xs = points([1, 2, 3])
     secrets = rows(SPECIAL[:1])
@@ -136,6 +187,9 @@ def test_bad_points_and_thresholds_are_refused() -> None:
             _core.shamir_split(secrets, 1, points(xs), SEED)
         with pytest.raises(ValueError, match="xs"):
             _core.shamir_combine(points(xs), np.zeros((1, len(xs), 40), np.uint8))
+        both = np.array([range(7, 7 + len(xs)), xs], np.uint32)
+        with pytest.raises(ValueError, match="xs"):
+            _core.shamir_combine_each(both, np.zeros((2, len(xs), 40), np.uint8))
     for threshold in (0, 4, -1, 2**64):
         with pytest.raises(ValueError, match="threshold"):
             _core.shamir_split(secrets, threshold, points([1, 2, 3]), SEED)
@@ -153,6 +207,11 @@ def test_bad_shapes_are_refused() -> None:
         _core.shamir_combine(xs, np.zeros((1, 2, 40), np.uint8))
     with pytest.raises(TypeError, match="uint32"):
         _core.shamir_combine(xs.astype(np.int64), np.zeros((1, 3, 40), np.uint8))
+    for shape in [(2, 3, 40), (1, 2, 40)]:
+        with pytest.raises(ValueError, match="shape"):
+            _core.shamir_combine_each(xs[None], np.zeros(shape, np.uint8))
+    with pytest.raises(ValueError, match="dimension"):
+        _core.shamir_combine_each(xs, np.zeros((1, 3, 40), np.uint8))
     with pytest.raises(ValueError, match="24"):
         _core.shamir_split(rows(SPECIAL), 2, xs, bytes(16))
 
@@ -162,3 +221,6 @@ def test_no_secrets_give_no_shares() -> None:
     empty = _core.shamir_split(np.zeros((0, 32), np.uint8), 2, xs, SEED)
     assert empty.shape == (0, 3, 40)
     assert _core.shamir_combine(xs, empty).shape == (0, 32)
+    found, good = _core.shamir_combine_each(xs[:0].reshape(0, 3), empty)
+    assert found.shape == (0, 32)
+    assert good.shape == (0,)

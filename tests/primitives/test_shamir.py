@@ -85,6 +85,24 @@ def test_refusals() -> None:
     assert bytes(shamir.combine([1, 2, 3], good)[0].view) == SECRETS[2]
 
 
+def test_each_secret_from_its_own_holders() -> None:
+    dealt = shamir.split([Secret(secret) for secret in SECRETS], 3, [1, 2, 3, 4, 5])
+    chosen = np.array([[0, 1, 2], [0, 3, 4], [0, 1, 2], [1, 2, 4]])
+    shares = dealt[np.arange(4)[:, None], chosen]
+    xs = (chosen + 1).astype(np.uint32)
+    found = shamir.combine_each(xs, shares)
+    assert [secret and bytes(secret.view) for secret in found] == SECRETS
+    shares[1, 2, 7] ^= 1  # too large a limb comes of it
+    shares[3, 0, :8] = 255  # no field element
+    found = shamir.combine_each(xs, shares)
+    known = [secret and bytes(secret.view) for secret in found]
+    assert known == [SECRETS[0], None, SECRETS[2], None]
+    with pytest.raises(CryptoError, match="do not combine"):
+        shamir.combine_each(xs - 1, shares)
+    with pytest.raises(CryptoError, match="do not combine"):
+        shamir.combine_each(xs[:, :2], shares)
+
+
 def test_is_share() -> None:
     top = (reference.PRIME - 1).to_bytes(8, "little")
     assert shamir.is_share(bytes(40))
