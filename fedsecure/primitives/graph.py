@@ -9,6 +9,7 @@ fits the protocol.
 from __future__ import annotations
 
 import itertools
+import operator
 import struct
 from bisect import bisect_left
 from functools import lru_cache
@@ -107,7 +108,7 @@ class HararyGraph:
 
     def __init__(self, client_ids: Sequence[int], neighbors: int, seed: bytes) -> None:
         self._ids = tuple(client_ids)
-        ordered = all(one < other for one, other in itertools.pairwise(self._ids))
+        ordered = all(map(operator.lt, self._ids, self._ids[1:]))
         if not ordered or (self._ids and not 0 <= self._ids[0] <= self._ids[-1] < 1 << 32):
             raise LocalProtocolError(
                 "client ids of a graph are strictly increasing, each from 0 to 2^32 - 1: sort them"
@@ -191,7 +192,9 @@ def _shuffled(ids: Sequence[int], seed: bytes) -> tuple[int, ...]:
     for last in range(len(ring) - 1, 0, -1):
         mask = (1 << last.bit_length()) - 1
         # Rejecting, rather than reducing, leaves every order equally likely.
-        pick = next(word & mask for word in words if word & mask <= last)
+        pick = next(words) & mask
+        while pick > last:
+            pick = next(words) & mask
         ring[last], ring[pick] = ring[pick], ring[last]
     return tuple(ring)
 

@@ -67,6 +67,30 @@ def test_x25519_wycheproof() -> None:
     assert refused > 20
 
 
+def square_roots(number: int) -> set[int]:
+    """All square roots modulo the field's prime, which is 5 modulo 8."""
+    root = pow(number, (PRIME + 3) // 8, PRIME)
+    both = root, root * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+    return {sign * r % PRIME for r in both for sign in (1, -1) if (r * r - number) % PRIME == 0}
+
+
+def test_the_points_of_low_order_are_all_there_are() -> None:
+    """Doubling takes u to (u^2 - 1)^2 / (4 u (u^2 + A u + 1)), with A = 486662: halve it thrice."""
+    # u^2 + A u + 1 has no roots, so that only 0 doubles to infinity, and to 0 only 1 and -1.
+    assert not square_roots(486662**2 - 4)
+    found = {0, 1, PRIME - 1}
+    # u doubles to c = 1 or -1 where y = u + 1/u solves y^2 - 4c y - 4cA - 4 = 0.
+    for c in (1, -1):
+        for root in square_roots(486662 * c + 2):
+            y = 2 * c + 2 * root
+            halves = {(y + other) * (PRIME + 1) // 2 % PRIME for other in square_roots(y * y - 4)}
+            found |= halves
+    assert found == keys._LOW_ORDER
+    for u in found:
+        with pytest.raises(CryptoError, match="low order"):
+            private("77" * 32).agree(u.to_bytes(32, "little"))
+
+
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_x25519_sizes(size: int) -> None:
     with pytest.raises(CryptoError, match="32 bytes"):

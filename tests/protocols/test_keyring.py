@@ -69,8 +69,8 @@ def parties(graph: Graph) -> dict[int, Party]:
                 prg=Prg.AES128,
                 graph=graph,
                 members=members,
-                share_secret=secrets[0],
-                mask_secret=secrets[1],
+                share_key=PrivateKey(secrets[0]),
+                mask_key=PrivateKey(secrets[1]),
             ),
             secrets,
         )
@@ -220,8 +220,8 @@ def test_keys_that_are_none_end_the_agreement(field: str, key: bytes) -> None:
             prg=Prg.AES128,
             graph=GRAPHS["complete"],
             members=members,
-            share_secret=secrets[0],
-            mask_secret=secrets[1],
+            share_key=PrivateKey(secrets[0]),
+            mask_key=PrivateKey(secrets[1]),
         )
 
 

@@ -96,6 +96,7 @@ class MaskingClient(Party):
         self._id = client_id
         self._identity = identity
         self._limits = size_limits(session, _TAKEN)
+        self._keys: tuple[PrivateKey, PrivateKey] | None = None
         self._keyring: KeyRing | None = None
         self._membership: Membership | None = None
         self._roster = memoryview(b"")  # as it came: the message is shorter than what it says
@@ -167,7 +168,7 @@ class MaskingClient(Party):
             LocalProtocolError: The client has been started before.
         """
         self._stage = self._following(Act.START)
-        share_key, mask_key = self._public_keys()
+        share_key, mask_key = (key.public for key in self._private_keys())
         statement = schedule.key_statement(self._session, self._id, share_key, mask_key)
         body = AdvertiseKeys(share_key, mask_key, levels.sign(self._identity, statement))
         return [write(self._session, Kind.ADVERTISE_KEYS, self._id, body)]
@@ -265,8 +266,11 @@ class MaskingClient(Party):
         begun = self._stage in (Stage.CONSISTENCY_CHECK, Stage.UNMASKING)
         return begun and not self._input.complete
 
-    def _public_keys(self) -> tuple[bytes, bytes]:
-        return PrivateKey(self._share_secret).public, PrivateKey(self._mask_secret).public
+    def _private_keys(self) -> tuple[PrivateKey, PrivateKey]:
+        """The keys of both secrets, kept while those are: a public half costs an agreement."""
+        if self._keys is None:
+            self._keys = PrivateKey(self._share_secret), PrivateKey(self._mask_secret)
+        return self._keys
 
     def _prepare(self, kind: Kind, body: memoryview) -> Callable[[], Iterable[bytes]]:
         """Reads the body and checks this side's readiness; what is returned may end the session."""
@@ -289,7 +293,8 @@ class MaskingClient(Party):
     def _share_keys(self, roster: Roster, body: memoryview) -> list[bytes]:
         membership = Membership(self._session, self._id, roster.members)
         members = {member.client_id: member for member in roster.members}
-        membership.check_own(members.get(self._id), *self._public_keys())
+        share_key, mask_key = self._private_keys()
+        membership.check_own(members.get(self._id), share_key.public, mask_key.public)
         membership.check_signatures(roster.members)
         self._membership, self._roster = membership, body
         self._keyring = KeyRing.agree(
@@ -298,8 +303,8 @@ class MaskingClient(Party):
             prg=self._session.prg,
             graph=membership.graph,
             members=members,
-            share_secret=self._share_secret,
-            mask_secret=self._mask_secret,
+            share_key=share_key,
+            mask_key=mask_key,
         )
         self_secret = entropy.draw(_SECRET_BYTES)
         commitment, own_tag, sealed = self._keyring.distribute(
@@ -307,12 +312,13 @@ class MaskingClient(Party):
         )
         for secret in (self._share_secret, self._mask_secret, self_secret):
             secret.wipe()
-        unsigned = ShareKeys(commitment, own_tag, sealed, b"")
-        statement = schedule.shares_statement(
-            membership.ctx, self._id, wire.encode_control(unsigned)
-        )
-        signed = ShareKeys(commitment, own_tag, sealed, levels.sign(self._identity, statement))
-        return [write(self._session, Kind.SHARE_KEYS, self._id, signed)]
+        self._keys = None
+        told = ShareKeys(commitment, own_tag, sealed, b"")
+        if self._identity is not None:
+            unsigned = wire.encode_control(told)
+            statement = schedule.shares_statement(membership.ctx, self._id, unsigned)
+            told = ShareKeys(commitment, own_tag, sealed, levels.sign(self._identity, statement))
+        return [write(self._session, Kind.SHARE_KEYS, self._id, told)]
 
     def _mask_input(self, delivery: ShareDelivery) -> Upload:
         keyring, membership = self._ready()
@@ -362,6 +368,7 @@ class MaskingClient(Party):
         self._wipe()
 
     def _wipe(self) -> None:
+        self._keys = None  # the library clears what it holds
         for holder in (self._share_secret, self._mask_secret, self._keyring, self._input):
             if holder is not None:
                 holder.wipe()

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from bisect import bisect_left
+from operator import attrgetter
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from fedsecure import wire
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from fedsecure.protocols.session import Session
 
 __all__ = ["Collected", "mark", "second_answer"]
+
+_peer = attrgetter("peer")
 
 
 class Collected:
@@ -106,7 +107,9 @@ class Collected:
         for sender in self.sharers:
             for entry in self.shares[sender].sealed:
                 if entry.peer in sealed:
-                    sealed[entry.peer].append(msgspec.structs.replace(entry, peer=sender))
+                    sealed[entry.peer].append(
+                        SealedShares(sender, entry.ciphertext, entry.key_tag, entry.seed_tag)
+                    )
         return {
             client_id: ShareDelivery(gone, tuple(entries)) for client_id, entries in sealed.items()
         }
@@ -134,8 +137,11 @@ class Collected:
         keeps_one = client_id in self.graph.holders(client_id)
         if len(body.own_tag) != (32 if keeps_one else 0):
             raise RemoteProtocolError("the tag of the share a client keeps has another length")
-        unsigned = ShareKeys(body.commitment, body.own_tag, body.sealed, b"")
-        statement = schedule.shares_statement(self.ctx, client_id, wire.encode_control(unsigned))
+        statement = b""
+        if self._session.verify_keys:
+            unsigned = ShareKeys(body.commitment, body.own_tag, body.sealed, b"")
+            encoded = wire.encode_control(unsigned)
+            statement = schedule.shares_statement(self.ctx, client_id, encoded)
         levels.check_signature(self._session, client_id, body.signature, statement, client_id)
         self.shares[client_id] = body
 
@@ -168,7 +174,7 @@ class Collected:
         body = self.shares[owner]
         if owner == holder:
             return body.own_tag
-        entry = body.sealed[bisect_left(body.sealed, holder, key=lambda entry: entry.peer)]
+        entry = body.sealed[bisect_left(body.sealed, holder, key=_peer)]
         return entry.seed_tag if of_seed else entry.key_tag
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from fedsecure.errors import CheaterDetected, CryptoError, RemoteProtocolError
 from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.entropy import Secret
-from fedsecure.primitives.keys import PrivateKey
 from fedsecure.primitives.masks import MaskSet, Prg
 from fedsecure.primitives.shamir import SHARE_BYTES, is_share, split
 from fedsecure.protocols.masking import schedule
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from fedsecure.primitives.graph import Graph
+    from fedsecure.primitives.keys import PrivateKey
 
 __all__ = ["KeyRing", "KeyRingSecrets"]
 
@@ -76,8 +76,8 @@ class KeyRing:
         prg: Prg,
         graph: Graph,
         members: Mapping[int, Member],
-        share_secret: Secret,
-        mask_secret: Secret,
+        share_key: PrivateKey,
+        mask_key: PrivateKey,
     ) -> KeyRing:
         """Returns the ring of a client that has seen the roster.
 
@@ -87,20 +87,19 @@ class KeyRing:
             prg: What seeds are for.
             graph: Who shares with whom.
             members: The roster by id.
-            share_secret: c_u, the private key for encrypting shares.
-            mask_secret: s_u, the private key for pairwise masks.
+            share_key: c_u, the private key for encrypting shares.
+            mask_key: s_u, the private key for pairwise masks.
 
         Raises:
             RemoteProtocolError: A neighbor's public key is malformed or of low order.
         """
         outward, inward, pair_seeds = bytearray(), bytearray(), bytearray()
-        share, mask = PrivateKey(share_secret), PrivateKey(mask_secret)
         for peer in graph.neighbors(client_id):
             try:
-                agreed = share.agree(members[peer].share_key)
+                agreed = share_key.agree(members[peer].share_key)
                 outward += schedule.share_key(agreed, ctx, client_id, peer)
                 inward += schedule.share_key(agreed, ctx, peer, client_id)
-                agreed = mask.agree(members[peer].mask_key)
+                agreed = mask_key.agree(members[peer].mask_key)
                 pair_seeds += schedule.pair_seed(agreed, ctx, prg, client_id, peer)
             except CryptoError as error:
                 raise RemoteProtocolError(f"keys of client {peer}: {error}") from None
@@ -127,22 +126,22 @@ class KeyRing:
         me, ctx = self._client_id, self._ctx
         self._self_seed = Secret(schedule.self_seed(self_secret.view, ctx, self._prg, me))
         holders = self._graph.holders(me)
-        positions = [self._graph.position(me, holder) for holder in holders]
-        secrets = [mask_secret, self_secret]
-        mask_shares, self_shares = split(secrets, threshold, positions, self._prg)
+        positions = range(1, len(holders) + 1)
+        shares = split([mask_secret, self_secret], threshold, positions, self._prg)
+        mask_shares, self_shares = (memoryview(row).cast("B") for row in shares)
+        outward = self._outward.view
         own_tag = b""
         sealed: list[SealedShares] = []
         for at, peer in enumerate(holders):
+            where = slice(at * SHARE_BYTES, (at + 1) * SHARE_BYTES)
             if peer == me:
-                self._own_share = Secret(self_shares[at].tobytes())
+                self._own_share = Secret(bytearray(self_shares[where]))
                 own_tag = schedule.seed_tag(ctx, me, me, self._own_share.view)
             else:
-                sealed.append(
-                    self._seal(peer, mask_shares[at].tobytes(), self_shares[at].tobytes())
-                )
+                key = _row(outward, self._row[peer], schedule.KEY_BYTES)
+                sealed.append(self._seal(peer, key, mask_shares[where], self_shares[where]))
         self._outward.wipe()
-        entropy.wipe(mask_shares.data)
-        entropy.wipe(self_shares.data)
+        entropy.wipe(shares.data)
         return schedule.commitment(self_secret.view, ctx, me), own_tag, tuple(sealed)
 
     def accept(self, sealed: Sequence[SealedShares]) -> None:
@@ -155,19 +154,22 @@ class KeyRing:
                 neighbor encrypted to this client in this session.
         """
         held = bytearray(len(self._row) * _PAIR_BYTES)
+        inward = self._inward.view
         for entry in sealed:
             row = self._row.get(entry.peer)
             if row is None:
                 raise RemoteProtocolError(f"shares from client {entry.peer}, which is no neighbor")
-            held[row * _PAIR_BYTES : (row + 1) * _PAIR_BYTES] = self._open(entry, row)
+            held[row * _PAIR_BYTES : (row + 1) * _PAIR_BYTES] = self._open(
+                entry, _row(inward, row, schedule.KEY_BYTES)
+            )
         self._held = Secret(held)
         self._inward.wipe()
 
     def masks(self, alive: Collection[int]) -> MaskSet:
         """Returns the self mask and the masks shared with the neighbors that are alive."""
         peers = [peer for peer in self._row if peer in alive]
-        size = self._prg.seed_bytes
-        seeds = [_slice(self._pair_seeds, self._row[peer], size) for peer in peers]
+        pair_seeds, size = self._pair_seeds.view, self._prg.seed_bytes
+        seeds = [_row(pair_seeds, self._row[peer], size) for peer in peers]
         signs = [schedule.pair_sign(self._client_id, peer) for peer in peers]
         return MaskSet([self._self_seed.view, *seeds], [1, *signs], self._prg)
 
@@ -204,7 +206,7 @@ class KeyRing:
     def _held_share(self, owner: int, *, self_seed: bool) -> HeldShare:
         if owner == self._client_id:  # which is alive
             return HeldShare(owner, bytes(self._own_share.view))
-        pair = _slice(self._held, self._row[owner], _PAIR_BYTES)
+        pair = _row(self._held.view, self._row[owner], _PAIR_BYTES)
         return HeldShare(owner, bytes(pair[SHARE_BYTES:] if self_seed else pair[:SHARE_BYTES]))
 
     def _secrets(self) -> tuple[Secret, ...]:
@@ -217,18 +219,19 @@ class KeyRing:
             self._held,
         )
 
-    def _seal(self, peer: int, mask_share: bytes, self_share: bytes) -> SealedShares:
+    def _seal(
+        self, peer: int, key: memoryview, mask_share: memoryview, self_share: memoryview
+    ) -> SealedShares:
         me, ctx = self._client_id, self._ctx
         key_tag = schedule.key_tag(ctx, me, peer, mask_share)
         seed_tag = schedule.seed_tag(ctx, me, peer, self_share)
-        key = _slice(self._outward, self._row[peer], schedule.KEY_BYTES)
         associated = schedule.share_label(ctx, me, peer, key_tag, seed_tag)
-        ciphertext = keys.encrypt(key, _IDS.pack(me, peer) + mask_share + self_share, associated)
+        plaintext = b"".join((_IDS.pack(me, peer), mask_share, self_share))
+        ciphertext = keys.encrypt(key, plaintext, associated)
         return SealedShares(peer, ciphertext, key_tag, seed_tag)
 
-    def _open(self, entry: SealedShares, row: int) -> bytes:
+    def _open(self, entry: SealedShares, key: memoryview) -> bytes:
         me, ctx, peer = self._client_id, self._ctx, entry.peer
-        key = _slice(self._inward, row, schedule.KEY_BYTES)
         associated = schedule.share_label(ctx, peer, me, entry.key_tag, entry.seed_tag)
         try:
             plaintext = keys.decrypt(key, entry.ciphertext, associated)
@@ -250,5 +253,5 @@ class KeyRing:
         return plaintext[_IDS.size :]
 
 
-def _slice(secret: Secret, row: int, size: int) -> memoryview:
-    return secret.view[row * size : (row + 1) * size]
+def _row(rows: memoryview, row: int, size: int) -> memoryview:
+    return rows[row * size : (row + 1) * size]

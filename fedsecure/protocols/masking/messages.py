@@ -24,7 +24,7 @@ and on the configuration, never on a value of an update.
 
 from __future__ import annotations
 
-import itertools
+import operator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -261,6 +261,6 @@ def read(kind: type[MessageT], body: memoryview) -> MessageT:
     """
     message = wire.decode_control(kind, body)
     for ids in message.id_lists():
-        if any(before >= after for before, after in itertools.pairwise(ids)):
+        if not all(map(operator.lt, ids, ids[1:])):
             raise RemoteProtocolError(f"client ids in {kind.__name__} are repeated or out of order")
     return message

@@ -41,6 +41,10 @@ __all__ = [
 
 KEY_BYTES = 32
 _ID = struct.Struct("<I")
+_IDS = struct.Struct("<II")
+# What is derived for each pair of clients is asked for often: its label is made once.
+_SHARE = keys.info(b"share")
+_PAIR = keys.info(b"pair")
 
 
 def draw_graph(session: Session, members: Sequence[Member]) -> tuple[Graph, bytes]:
@@ -89,7 +93,7 @@ def survivors_statement(agreed: bytes) -> bytes:
 
 def share_key(agreed: bytes, ctx: bytes, sender: int, receiver: int) -> bytes:
     """Returns the AEAD key, used once, for the shares that `sender` encrypts to `receiver`."""
-    return keys.derive(agreed, ctx, keys.info(b"share", sender, receiver), KEY_BYTES)
+    return keys.derive(agreed, ctx, _SHARE + _IDS.pack(sender, receiver), KEY_BYTES)
 
 
 def share_label(ctx: bytes, sender: int, receiver: int, key_tag: bytes, seed_tag: bytes) -> bytes:
@@ -97,23 +101,23 @@ def share_label(ctx: bytes, sender: int, receiver: int, key_tag: bytes, seed_tag
 
     With the tags in it, a receiver whose ciphertext opens knows that the tags are the sender's.
     """
-    return ctx + keys.info(b"share", sender, receiver) + key_tag + seed_tag
+    return ctx + _SHARE + _IDS.pack(sender, receiver) + key_tag + seed_tag
 
 
 def key_tag(ctx: bytes, owner: int, holder: int, share: bytes | memoryview) -> bytes:
     """Returns the tag of the holder's share of the owner's mask key."""
-    return keys.digest(b"tag-key", ctx, struct.pack("<II", owner, holder), share)
+    return keys.digest(b"tag-key", ctx + _IDS.pack(owner, holder), share)
 
 
 def seed_tag(ctx: bytes, owner: int, holder: int, share: bytes | memoryview) -> bytes:
     """Returns the tag of the holder's share of the owner's self-mask seed."""
-    return keys.digest(b"tag-seed", ctx, struct.pack("<II", owner, holder), share)
+    return keys.digest(b"tag-seed", ctx + _IDS.pack(owner, holder), share)
 
 
 def pair_seed(agreed: bytes, ctx: bytes, prg: Prg, one: int, other: int) -> bytes:
     """Returns the seed of the mask that two clients share."""
-    purpose = keys.info(b"pair", min(one, other), max(one, other))
-    return keys.derive(agreed, ctx, purpose, prg.seed_bytes)
+    ids = (one, other) if one < other else (other, one)
+    return keys.derive(agreed, ctx, _PAIR + _IDS.pack(*ids), prg.seed_bytes)
 
 
 def pair_sign(client_id: int, neighbor: int) -> int:
@@ -136,10 +140,12 @@ def _head(session: Session) -> bytes:
 
 
 def _roster(members: Iterable[Member]) -> bytes:
-    entries = [
-        _ID.pack(member.client_id) + member.share_key + member.mask_key for member in members
+    parts = [
+        part
+        for member in members
+        for part in (_ID.pack(member.client_id), member.share_key, member.mask_key)
     ]
-    return keys.digest(b"roster", b"".join(entries))
+    return keys.digest(b"roster", b"".join(parts))
 
 
 def _ids(ids: Sequence[int]) -> bytes:

@@ -253,8 +253,9 @@ class MaskingServer(Party):
             return f"{len(answered)} of {len(self._asked)} clients have answered, {needed} must,"
         if self._stage is Stage.ADVERTISE_KEYS or complete:
             return None
+        present = frozenset(answered)
         for owner in self._told.sharers or answered:
-            count = sum(holder in answered for holder in self._told.graph.holders(owner))
+            count = len(present.intersection(self._told.graph.holders(owner)))
             if count < session.threshold:
                 return (
                     f"{count} of the {session.neighbors} neighbors of client {owner} have answered,"
