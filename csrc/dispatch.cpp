@@ -10,6 +10,9 @@
 #else
 #include <cpuid.h>
 #endif
+#elif defined(FEDSECURE_ARMV8) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace fedsecure {
@@ -85,6 +88,19 @@ bool has_aesni() { return has_all(cpuid(1).ecx, kAes | kSse41); }
 }
 #endif
 
+#if defined(FEDSECURE_ARMV8)
+// The AES instructions of ARMv8 are an option. NEON is not, and its registers are always saved.
+bool has_armv8() {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#elif defined(__APPLE__)
+  return true;  // every processor of theirs with 64-bit ARM code has them
+#else
+  return false;
+#endif
+}
+#endif
+
 bool always() { return true; }
 
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
@@ -103,6 +119,11 @@ const Tier kTiers[] = {
     {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable,
       &kernels::kPortAesni},
      has_aesni},
+#endif
+#if defined(FEDSECURE_ARMV8)
+    {{"armv8", &kernels::kPrgArmv8, &kernels::kPackPortable, &kernels::kFixedPointPortable,
+      nullptr},
+     has_armv8},
 #endif
     {{"portable", &kernels::kPrgPortable, &kernels::kPackPortable, &kernels::kFixedPointPortable,
       nullptr},

@@ -137,13 +137,14 @@ struct Kernels {
   const PrgKernels* prg;
   const PackKernels* pack;
   const FixedPointKernels* fixed_point;
-  const PortKernels* port;  // null where there are no AES instructions
+  const PortKernels* port;  // null where nobody measures AES instructions
 };
 
 extern const PrgKernels kPrgPortable;
 extern const PrgKernels kPrgAesni;    // only linked on x86-64,
 extern const PrgKernels kPrgVaes256;  // these two only if the compiler knows the instructions
 extern const PrgKernels kPrgVaes512;
+extern const PrgKernels kPrgArmv8;  // only linked on 64-bit ARM
 extern const PackKernels kPackPortable;
 extern const PackKernels kPackVaes256;  // linked where the tier's PrgKernels are
 extern const PackKernels kPackVaes512;

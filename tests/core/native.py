@@ -33,8 +33,10 @@ X86_TIERS = {
         "-mvaes",
     ],
 }
+ARM_TIERS = {"armv8": ["-march=armv8-a+crypto"]}
 OPTIONAL = {"VAES256", "VAES512"}
 X86_64 = platform.machine() in ("x86_64", "AMD64")
+ARM64 = platform.machine() in ("aarch64", "arm64")
 
 needs_compiler = pytest.mark.skipif(
     shutil.which(COMPILER[0]) is None or not KERNELS.is_dir(),
@@ -48,7 +50,7 @@ def kernel_flags(source: Path) -> list[str]:
     if source.parent != KERNELS:
         return []
     exact = ["-ffp-contract=off"] if source.name.startswith("fixed_point") else []
-    return X86_TIERS.get(tier, []) + exact
+    return (X86_TIERS | ARM_TIERS).get(tier, []) + exact
 
 
 @cache
@@ -69,6 +71,8 @@ def links(*flags: str, folder: Path) -> bool:
 def is_built(source: Path) -> bool:
     """Whether a kernel file is built on this machine, by this compiler."""
     tier = source.stem.rpartition("_")[2]
+    if tier in ARM_TIERS:
+        return ARM64
     return tier not in X86_TIERS or (X86_64 and knows(*X86_TIERS[tier]))
 
 
@@ -80,7 +84,7 @@ def kernel_sources() -> list[Path]:
 def tier_macros() -> list[str]:
     """What CMakeLists.txt defines so that the tiers that are built can be chosen."""
     if not X86_64:
-        return []
+        return ["-DFEDSECURE_ARMV8"] if ARM64 else []
     optional = {path.stem.rpartition("_")[2].upper() for path in kernel_sources()} & OPTIONAL
     return ["-DFEDSECURE_X86_64", *(f"-DFEDSECURE_{tier}" for tier in sorted(optional))]
 
