@@ -77,10 +77,12 @@ bool saves_registers(std::uint64_t states) {
 // AES-NI and SSE4.1 use the registers every x86-64 system saves, so CPUID alone decides.
 bool has_aesni() { return has_all(cpuid(1).ecx, kAes | kSse41); }
 
-[[maybe_unused]] bool has_vaes256() {
+bool has_avx2() {
   return has_aesni() && has_all(cpuid(1).ecx, kAvx) && has_all(cpuid(7).ebx, kAvx2) &&
-         has_all(cpuid(7).ecx, kVaes) && saves_registers(kXmmYmm);
+         saves_registers(kXmmYmm);
 }
+
+[[maybe_unused]] bool has_vaes256() { return has_avx2() && has_all(cpuid(7).ecx, kVaes); }
 
 [[maybe_unused]] bool has_vaes512() {
   return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl) &&
@@ -111,11 +113,14 @@ const Tier kTiers[] = {
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)
-    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackVaes256, &kernels::kFixedPointVaes256,
+    {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackAvx2, &kernels::kFixedPointAvx2,
       &kernels::kPortVaes256},
      has_vaes256},
 #endif
 #if defined(FEDSECURE_X86_64)
+    {{"avx2", &kernels::kPrgAesni, &kernels::kPackAvx2, &kernels::kFixedPointAvx2,
+      &kernels::kPortAesni},
+     has_avx2},
     {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable,
       &kernels::kPortAesni},
      has_aesni},

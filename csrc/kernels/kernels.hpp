@@ -146,10 +146,10 @@ extern const PrgKernels kPrgVaes256;  // these two only if the compiler knows th
 extern const PrgKernels kPrgVaes512;
 extern const PrgKernels kPrgArmv8;  // only linked on 64-bit ARM
 extern const PackKernels kPackPortable;
-extern const PackKernels kPackVaes256;  // linked where the tier's PrgKernels are
-extern const PackKernels kPackVaes512;
+extern const PackKernels kPackAvx2;     // linked where kPrgAesni is
+extern const PackKernels kPackVaes512;  // linked where the tier's PrgKernels are
 extern const FixedPointKernels kFixedPointPortable;
-extern const FixedPointKernels kFixedPointVaes256;  // linked where the tier's PrgKernels are
+extern const FixedPointKernels kFixedPointAvx2;  // linked as those of packing
 extern const FixedPointKernels kFixedPointVaes512;
 extern const PortKernels kPortAesni;  // linked where the tier's PrgKernels are
 extern const PortKernels kPortVaes256;

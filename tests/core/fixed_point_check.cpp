@@ -127,7 +127,8 @@ void check_encode(const FixedPointKernels& mine, const FixedPointKernels& specif
                   std::size_t count, std::size_t at, double factor, double clip) {
   const std::vector<Float> x = numbers<Float>(factor, clip);
   const std::vector<std::uint32_t> words = random_words();
-  for (const std::uint32_t* random : {words.data() + at, static_cast<const std::uint32_t*>(nullptr)}) {
+  for (const std::uint32_t* random :
+       {words.data() + at, static_cast<const std::uint32_t*>(nullptr)}) {
     std::vector<Word> out(kMaxCount + kGuard, static_cast<Word>(0x5A5A));
     std::vector<Word> wanted = out;
     FloatReport report = some_report();
@@ -199,8 +200,8 @@ void check_float(const FixedPointKernels& mine, const FixedPointKernels& specifi
   check_lane<Float, std::uint16_t>(mine, specification, count);
   check_lane<Float, std::uint32_t>(mine, specification, count);
   check_lane<Float, std::uint64_t>(mine, specification, count);
-  const double clips[] = {0.0,  1e-300, 1e-45, 1e-40, 0.1,     8.0,
-                          1e38, 3.5e38, 1e300, 1.79769313486231e308, HUGE_VAL};
+  const double clips[] = {
+      0.0, 1e-300, 1e-45, 1e-40, 0.1, 8.0, 1e38, 3.5e38, 1e300, 1.79769313486231e308, HUGE_VAL};
   for (const double clip : clips)
     for (std::size_t at = 0; at < 8; ++at)
       check_inspect<Float>(mine, specification, count, at, clip);

@@ -22,6 +22,7 @@ KERNELS = SOURCES / "kernels"
 COMPILER = os.environ.get("CXX", "c++").split()
 X86_TIERS = {
     "aesni": ["-maes", "-msse4.1"],
+    "avx2": ["-mavx2"],
     "vaes256": ["-maes", "-mavx2", "-mvaes"],
     "vaes512": [
         "-maes",

@@ -120,9 +120,9 @@ void run(const std::string& operation) {
 Kernels kernels_without_prg(const std::string& tier) {
   if (tier == "portable")
     return {"", nullptr, &kernels::kPackPortable, &kernels::kFixedPointPortable, nullptr};
-#if defined(FEDSECURE_VAES256) && defined(__GNUC__)
-  if (tier == "vaes256" && __builtin_cpu_supports("avx2"))
-    return {"", nullptr, &kernels::kPackVaes256, &kernels::kFixedPointVaes256, nullptr};
+#if defined(FEDSECURE_X86_64) && defined(__GNUC__)
+  if (tier == "avx2" && __builtin_cpu_supports("avx2"))
+    return {"", nullptr, &kernels::kPackAvx2, &kernels::kFixedPointAvx2, nullptr};
 #endif
   return {"", nullptr, nullptr, nullptr, nullptr};
 }
@@ -194,7 +194,7 @@ void save_registers(const std::string& tier) {
                          :
                          : "r"(to)
                          : "memory");
-  else if (tier == "vaes256")
+  else if (tier == "vaes256" || tier == "avx2")
     __asm__ __volatile__(SAVE_16("vmovdqu %%ymm") : : "r"(to) : "memory");
   else
     __asm__ __volatile__(SAVE_16("movdqu %%xmm") : : "r"(to) : "memory");

@@ -283,6 +283,6 @@ constexpr LaneKernels<Word> kLane = {add<Word>, pack<Word>, unpack<Word>, unpack
 
 }  // namespace
 
-const PackKernels kPackVaes256 = {kLane<std::uint16_t>, kLane<std::uint32_t>, kLane<std::uint64_t>};
+const PackKernels kPackAvx2 = {kLane<std::uint16_t>, kLane<std::uint32_t>, kLane<std::uint64_t>};
 
 }  // namespace fedsecure::kernels

@@ -324,6 +324,6 @@ constexpr FloatKernels<Float> kTable = {
 
 }  // namespace
 
-const FixedPointKernels kFixedPointVaes256 = {kTable<float>, kTable<double>};
+const FixedPointKernels kFixedPointAvx2 = {kTable<float>, kTable<double>};
 
 }  // namespace fedsecure::kernels
