@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from bisect import bisect_left
-from operator import attrgetter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fedsecure import wire
@@ -20,6 +19,7 @@ from fedsecure.protocols.masking import levels, schedule
 from fedsecure.protocols.masking.messages import (
     AdvertiseKeys,
     Confirmation,
+    HeldShare,
     Kind,
     Member,
     SealedShares,
@@ -30,13 +30,19 @@ from fedsecure.protocols.masking.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fedsecure.protocols.session import Session
 
 __all__ = ["Collected", "mark", "second_answer"]
 
-_peer = attrgetter("peer")
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """The tags of the shares that one client is asked for, by owner: of the living, of the dead."""
+
+    alive: dict[int, bytes] = field(default_factory=dict)
+    dead: dict[int, bytes] = field(default_factory=dict)
 
 
 class Collected:
@@ -68,6 +74,7 @@ class Collected:
         self.transcript = b""
         self.confirmed: dict[int, bytes] = {}
         self.unmask: dict[int, UnmaskShares] = {}
+        self._due: dict[int, _Due] = {}
 
     def take(self, kind: Kind, client_id: int, body: memoryview) -> None:
         """Takes the body of one control message.
@@ -119,6 +126,20 @@ class Collected:
         self.alive = tuple(alive)
         self.dead = tuple(sorted(set(self.sharers).difference(alive)))
         self.transcript = schedule.transcript(self.ctx, self.sharers, self.alive)
+        self._due = {holder: _Due() for holder in self.alive}
+        dead = frozenset(self.dead)
+        for owner in self.sharers:
+            body = self.shares[owner]
+            if owner in self._due and body.own_tag:
+                self._due[owner].alive[owner] = body.own_tag
+            for entry in body.sealed:
+                due = self._due.get(entry.peer)
+                if due is None:
+                    continue
+                if owner in dead:
+                    due.dead[owner] = entry.key_tag
+                else:
+                    due.alive[owner] = entry.seed_tag
 
     def _take_keys(self, client_id: int, body: AdvertiseKeys) -> None:
         # One bad key would make every other client end the session: it is refused at the door.
@@ -151,31 +172,27 @@ class Collected:
         self.confirmed[client_id] = body.signature
 
     def _take_unmask_shares(self, client_id: int, body: UnmaskShares) -> None:
-        holds = set(self.graph.holders(client_id))
-        for held, owners in ((body.alive, self.alive), (body.dead, self.dead)):
-            if [entry.owner for entry in held] != [owner for owner in owners if owner in holds]:
+        due = self._due[client_id]
+        for held, tags in ((body.alive, due.alive), (body.dead, due.dead)):
+            if [entry.owner for entry in held] != list(tags):
                 raise RemoteProtocolError("shares are not for exactly the clients asked about")
-        self._check_tags(client_id, body)
+        self._check_tags(client_id, body.alive, due.alive, schedule.seed_tag)
+        self._check_tags(client_id, body.dead, due.dead, schedule.key_tag)
         self.unmask[client_id] = body
 
-    def _check_tags(self, holder: int, body: UnmaskShares) -> None:
-        for held, of_seed in ((body.alive, True), (body.dead, False)):
-            make = schedule.seed_tag if of_seed else schedule.key_tag
-            for entry in held:
-                expected = self._tag(entry.owner, holder, of_seed=of_seed)
-                if make(self.ctx, entry.owner, holder, entry.share) != expected:
-                    raise CheaterDetected(
-                        f"its share of a secret of client {entry.owner} is not the one it was "
-                        "given",
-                        holder,
-                    )
-
-    def _tag(self, owner: int, holder: int, *, of_seed: bool) -> bytes:
-        body = self.shares[owner]
-        if owner == holder:
-            return body.own_tag
-        entry = body.sealed[bisect_left(body.sealed, holder, key=_peer)]
-        return entry.seed_tag if of_seed else entry.key_tag
+    def _check_tags(
+        self,
+        holder: int,
+        held: Sequence[HeldShare],
+        tags: Mapping[int, bytes],
+        make: Callable[[bytes, int, int, bytes], bytes],
+    ) -> None:
+        for entry in held:
+            if make(self.ctx, entry.owner, holder, entry.share) != tags[entry.owner]:
+                raise CheaterDetected(
+                    f"its share of a secret of client {entry.owner} is not the one it was given",
+                    holder,
+                )
 
 
 def mark(kind: Kind, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ shares is directional, so a client's own ciphertext cannot be handed back to it 
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from fedsecure.primitives import keys
 from fedsecure.primitives.graph import CompleteGraph, Graph, HararyGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fedsecure.primitives.masks import Prg
     from fedsecure.protocols.masking.messages import Member
@@ -40,7 +41,6 @@ __all__ = [
 ]
 
 KEY_BYTES = 32
-_ID = struct.Struct("<I")
 _IDS = struct.Struct("<II")
 # What is derived for each pair of clients is asked for often: its label is made once.
 _SHARE = keys.info(b"share")
@@ -139,13 +139,16 @@ def _head(session: Session) -> bytes:
     return struct.pack("<H16sQ", session.suite, session.session_id, session.round)
 
 
-def _roster(members: Iterable[Member]) -> bytes:
-    parts = [
-        part
-        for member in members
-        for part in (_ID.pack(member.client_id), member.share_key, member.mask_key)
-    ]
-    return keys.digest(b"roster", b"".join(parts))
+def _roster(members: Sequence[Member]) -> bytes:
+    # Column by column: every client does this for the whole roster.
+    ids = struct.pack(f"<{len(members)}I", *[member.client_id for member in members])
+    columns = (
+        [ids[at : at + 4] for at in range(0, len(ids), 4)],
+        [member.share_key for member in members],
+        [member.mask_key for member in members],
+    )
+    rows = itertools.chain.from_iterable(zip(*columns, strict=True))
+    return keys.digest(b"roster", b"".join(rows))
 
 
 def _ids(ids: Sequence[int]) -> bytes:
