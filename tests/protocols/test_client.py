@@ -12,6 +12,8 @@ import pytest
 from fedsecure import wire
 from fedsecure.errors import CryptoError, EncodingError, LocalProtocolError, RemoteProtocolError
 from fedsecure.primitives import entropy
+from fedsecure.primitives.keys import PrivateKey
+from fedsecure.protocols.masking import client as masking_client
 from fedsecure.protocols.masking.states import Stage
 from parties import ENCODING, Parties, body_of, make_updates
 
@@ -169,6 +171,27 @@ def test_secrets_are_wiped_as_soon_as_they_are_not_needed() -> None:
     assert not any(secret.wiped for secret in kept)
     with pytest.raises(CryptoError, match="wiped"):
         keyring.distribute(entropy.draw(32), entropy.draw(32), 3)
+
+
+def test_private_keys_are_made_once_and_kept_no_longer_than_their_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    def private_key(secret: entropy.Secret) -> PrivateKey:
+        made.append(secret)
+        return PrivateKey(secret)
+
+    monkeypatch.setattr(masking_client, "PrivateKey", private_key)
+    parties = Parties(4).until(Stage.SHARE_KEYS)
+    client = parties.clients[0]
+    assert client._keys is not None
+    parties.answer(0)
+    assert client._keys is None
+    assert len(made) == 2 * 4
+    ended = parties.clients[1]
+    ended._abort()
+    assert ended._keys is None
 
 
 def test_keys_are_wiped_once_the_masked_input_is_made() -> None:

@@ -46,7 +46,7 @@ class Membership:
         self._session = session
         self._id = client_id
         self._require_survivors(len(members), "roster")
-        self._rostered = frozenset(member.client_id for member in members)
+        self._rostered = frozenset([member.client_id for member in members])
         strangers = self._rostered.difference(session.client_ids)
         if strangers:
             raise RemoteProtocolError(f"roster names client {min(strangers)}, who was not invited")

@@ -90,6 +90,10 @@ class Kind(IntEnum):
     CONFIRMATIONS = 10
 
 
+# The entries of lists below are gc=False: they refer to bytes only, and there may be 10^5 of them,
+# which the collector of cycles would walk through again and again.
+
+
 class Message(wire.Control, frozen=True):
     """A control body; the ids of each list in it are strictly increasing."""
 
@@ -106,7 +110,7 @@ class AdvertiseKeys(Message, frozen=True):
     signature: Signature
 
 
-class Member(wire.Control, frozen=True):
+class Member(wire.Control, frozen=True, gc=False):
     """One client of the roster with the keys it advertised."""
 
     client_id: wire.ClientId
@@ -125,7 +129,7 @@ class Roster(Message, frozen=True):
         return ([member.client_id for member in self.members],)
 
 
-class SealedShares(wire.Control, frozen=True):
+class SealedShares(wire.Control, frozen=True, gc=False):
     """Shares encrypted between two clients; `peer` is the one that the message does not name.
 
     The tags are digests of the two shares, by which whoever is shown one later recognises it.
@@ -184,7 +188,7 @@ class Confirmation(Message, frozen=True):
     signature: Signature
 
 
-class SignedBy(wire.Control, frozen=True):
+class SignedBy(wire.Control, frozen=True, gc=False):
     """The signature of one client."""
 
     client_id: wire.ClientId
@@ -201,7 +205,7 @@ class Confirmations(Message, frozen=True):
         return ([entry.client_id for entry in self.signatures],)
 
 
-class HeldShare(wire.Control, frozen=True):
+class HeldShare(wire.Control, frozen=True, gc=False):
     """A share of a secret of `owner`."""
 
     owner: wire.ClientId

@@ -58,7 +58,7 @@ def draw_graph(session: Session, members: Sequence[Member]) -> tuple[Graph, byte
     Raises:
         LocalProtocolError: Too few members for the session's number of neighbors.
     """
-    ids = tuple(member.client_id for member in members)
+    ids = tuple([member.client_id for member in members])
     head, roster = _head(session), _roster(members)
     graph: Graph
     if session.neighbors == len(session.client_ids) - 1:
