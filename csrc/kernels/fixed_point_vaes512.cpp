@@ -108,28 +108,6 @@ struct StepOf<double> {
 template <typename Float>
 using Step = typename StepOf<Float>::Type;
 
-// Largest magnitudes seen, of the finite ones among a step's elements.
-struct FloatMaximum {
-  __m512i bits = _mm512_setzero_si512();
-
-  void see(const FloatStep& x, __mmask16 nonfinite) {
-    bits = _mm512_mask_max_epi32(bits, _knot_mask16(nonfinite), bits, x.size());
-  }
-  double get() const {
-    return static_cast<double>(_mm512_reduce_max_ps(_mm512_castsi512_ps(bits)));
-  }
-};
-
-struct DoubleMaximum {
-  __m512i bits = _mm512_setzero_si512();
-
-  void see(const DoubleStep& x, __mmask16 nonfinite) {
-    const __mmask16 finite = _knot_mask16(nonfinite);
-    bits = _mm512_mask_max_epi64(bits, low(finite), bits, DoubleStep::size(x.value.low));
-    bits = _mm512_mask_max_epi64(bits, high(finite), bits, DoubleStep::size(x.value.high));
-  }
-  double get() const { return _mm512_reduce_max_pd(_mm512_castsi512_pd(bits)); }
-};
 template <typename Float>
 void inspect(const Float* x, std::size_t count, double clip, FloatReport* report) {
   const __m512i limit = Step<Float>::limit(clip);

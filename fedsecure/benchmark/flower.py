@@ -121,10 +121,8 @@ class _Client:
 class _Grid(Grid):
     """Hands each message to its client at once; from the clients in `gone`, no masked input."""
 
-    def __init__(
-        self, clients: dict[int, _Client], gone: frozenset[int], after: Callable[[], None]
-    ) -> None:
-        self._clients, self._gone, self._after = clients, gone, after
+    def __init__(self, clients: dict[int, _Client], gone: frozenset[int]) -> None:
+        self._clients, self._gone = clients, gone
         self.seconds = 0.0
         self.upload = 0
 
@@ -144,7 +142,6 @@ class _Grid(Grid):
             if vectors is not None:
                 self.upload = sum(map(len, vectors))
             replies.append(reply)
-            self._after()
         self.seconds += time.process_time() - start
         return replies
 
@@ -166,14 +163,13 @@ class _Strategy(FedAvg):
         return None, {}
 
 
-def play(case: Case, threshold: int, after: Callable[[], None] = lambda: None) -> Played:
+def play(case: Case, threshold: int) -> Played:
     """Plays a round with Flower's `SecAggPlusWorkflow` and `secaggplus_mod`.
 
     Args:
         case: What is aggregated. The last `gone` clients share their keys and then vanish; if they
             are so many that there is no mean, those before them are timed all the same.
         threshold: How many shares give a secret back.
-        after: Called after each client's turn.
     """
     TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
     nodes = range(_FIRST_NODE, _FIRST_NODE + case.clients)
@@ -181,7 +177,7 @@ def play(case: Case, threshold: int, after: Callable[[], None] = lambda: None) -
         node: _Client(node, update, examples)
         for node, update, examples in zip(nodes, case.updates(), case.examples(), strict=True)
     }
-    grid = _Grid(clients, frozenset(nodes[case.survivors :]), after)
+    grid = _Grid(clients, frozenset(nodes[case.survivors :]))
     context = _server_context(grid, nodes)
     shares = 1.0 if case.neighbors is None else case.neighbors + 1
     workflow = server_side.SecAggPlusWorkflow(shares, threshold, max_weight=float(MAX_EXAMPLES))

@@ -12,7 +12,7 @@ from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import TreeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -93,15 +93,15 @@ class Session:
         self.upload = 0
         self._stages: list[list[tuple[int, bytes]]] = []
 
-    def turns(self) -> Iterator[None]:
-        """Plays the session, and pauses after each client's turn.
+    def play(self) -> None:
+        """Plays the session.
 
         Messages are let go as the server takes them, so that a client's message comes into memory
         that was used before, as it does from its second round on.
         """
-        return self._play(None)
+        self._play(None)
 
-    def _play(self, kept: list[list[tuple[int, bytes]]] | None) -> Iterator[None]:
+    def _play(self, kept: list[list[tuple[int, bytes]]] | None) -> None:
         """Plays the session; appends to `kept` all messages to the server, stage by stage."""
         case, server = self._case, self._protocol.server(self.session)
         clients: list[MaskingClient] = []
@@ -129,7 +129,6 @@ class Session:
                     if kept is not None:
                         kept[-1].append((at, answer))
                 del answers[:]
-                yield
             mail = dict(server.advance())
 
     def client_seconds(self) -> list[float]:
@@ -142,8 +141,7 @@ class Session:
     def serve(self) -> Aggregate:
         """Lets a new server take all messages of one played session; the same sum each time."""
         if not self._stages:
-            for _ in self._play(self._stages):
-                pass
+            self._play(self._stages)
         server: MaskingServer = self._protocol.server(self.session)
         for messages in self._stages:
             for sender, message in messages:

@@ -12,7 +12,7 @@ from fedsecure.benchmark.rows import Row
 from fedsecure.benchmark.timing import in_turn, on_threads, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fedsecure.benchmark.timing import Times
 
@@ -35,24 +35,31 @@ def baseline() -> Any:
 def regular_rows(case: Case, measured: int, repeats: int, *, whole: bool = False) -> list[Row]:
     """Returns what a round in the k-regular graph costs clients and server, and a client's bytes.
 
+    Ours is played before Flower's and after it, so that a machine that gets faster or slower does
+    not decide; and once more before that, untimed: a virtual machine gets memory from its host when
+    it is touched for the very first time, which can cost more than all that a client does.
+
     Args:
         case: What is aggregated; with `neighbors`.
         measured: How many of Flower's clients are timed in the short form.
         repeats: How often the server's work is done.
         whole: Whether all of Flower's round is run, once, instead of parts of it.
     """
-    flower, ours = baseline(), Session(case)
+    flower, before, ours = baseline(), Session(case), Session(case)
     threshold = ours.session.threshold
     with on_threads(1):
-        _warm_up(case)
-        theirs = _interleaved(flower, ours, case, threshold, None if whole else measured)
+        Session(case).play()
+        before.play()
+        theirs = _play_flower(flower, case, threshold, None if whole else measured)
+        ours.play()
         parts = {} if flower is None or whole else flower.server_parts(case, threshold)
         served, scaled = _serve(ours, parts, repeats)
     if theirs is not None and whole:
         scaled = [theirs.server]
+    seconds = [*before.client_seconds(), *ours.client_seconds()]
     count = case.survivors if whole else measured
-    note = f"secaggplus_mod of Flower; medians of {case.survivors} clients and of Flower's {count}"
-    client = _row(_CLIENT, "ms", ours.client_seconds(), theirs and theirs.clients, note)
+    note = f"secaggplus_mod of Flower; medians of {len(seconds)} clients and of Flower's {count}"
+    client = _row(_CLIENT, "ms", seconds, theirs and theirs.clients, note)
     how = "Flower's whole workflow, run once" if whole else _scaled_note(parts)
     server = _row(_SERVER, "s", served.cpu, scaled, how)
     return [client, server, *_upload_rows(ours, case, theirs)]
@@ -77,42 +84,18 @@ def complete_rows(case: Case, repeats: int, *, whole: bool = False) -> list[Row]
     return [_row(_COMPLETE, "s", served.cpu, scaled, how)]
 
 
-def _warm_up(case: Case) -> None:
-    """Plays a session whose times do not count.
-
-    A virtual machine gets memory from its host when it is touched for the very first time, which
-    can cost more than all that a client does.
-    """
-    for _ in Session(case).turns():
-        pass
-
-
-def _interleaved(
-    flower: Any, ours: Session, case: Case, threshold: int, measured: int | None
-) -> Any:
-    """Plays both sessions, turn by turn, and returns Flower's, or None.
+def _play_flower(flower: Any, case: Case, threshold: int, measured: int | None) -> Any:
+    """Plays Flower's session and returns what it cost, or None without Flower.
 
     The short form takes k + 1 clients that are all neighbors of each other: to one client that is
     the same as k neighbors among n.
     """
-    turns = ours.turns()
-    theirs = None
-    if flower is not None:
-        size = case.clients if measured is None else (case.neighbors or case.clients - 1) + 1
-        same = case
-        if measured is not None:
-            same = replace(case, clients=size, neighbors=None, gone=size - measured)
-        # Both exchange keys and shares, and then send vectors: three turns, the last by survivors.
-        per_turn = -(-(2 * case.clients + case.survivors) // (2 * size + same.survivors))
-        theirs = flower.play(same, threshold, after=lambda: _advance(turns, per_turn))
-    for _ in turns:
-        pass
-    return theirs
-
-
-def _advance(turns: Iterator[None], count: int) -> None:
-    for _ in range(count):
-        next(turns, None)
+    if flower is None:
+        return None
+    if measured is None:
+        return flower.play(case, threshold)
+    size = (case.neighbors or case.clients - 1) + 1
+    return flower.play(replace(case, clients=size, neighbors=None, gone=size - measured), threshold)
 
 
 def _serve(
