@@ -155,7 +155,7 @@ class FixedPoint:
         """
         check_int("num_clients", num_clients, 1, None)
         check_int("size", size, 1, None)
-        largest_value = self._largest_value(weighted=weighted)
+        largest_value = self.largest_value(weighted=weighted)
         largest = max(
             largest_value,
             self.max_weight_units if weighted else 0,
@@ -169,6 +169,22 @@ class FixedPoint:
                 + (f" or max_weight (now {self.max_weight:g})" if weighted else "")
             )
         return max(MIN_MODULUS_BITS, needed)
+
+    def largest_value(self, *, weighted: bool) -> int:
+        """Returns A: no encoded value of an honest client has a larger magnitude.
+
+        Args:
+            weighted: Whether clients have weights.
+
+        Raises:
+            EncodingError: Weighted without `max_weight`.
+        """
+        factor = self.max_weight_units if weighted else 2**self.bits
+        exact = Fraction(self.clip) * factor
+        if exact >= _MAX_ENCODED:
+            return math.ceil(exact)
+        # The core multiplies in double precision, which above 2**53 may round up past the ceiling.
+        return max(math.ceil(exact), math.ceil(self.clip * float(factor)))
 
     def layout(self, num_clients: int, size: int, *, weighted: bool) -> RingLayout:
         """Returns the ring vectors of a session.
@@ -221,15 +237,6 @@ class FixedPoint:
                 "client may have; declare it with FixedPoint(max_weight=...)"
             )
         return self.max_weight
-
-    def _largest_value(self, *, weighted: bool) -> int:
-        """A: no honest encoded value is larger."""
-        factor = self.max_weight_units if weighted else 2**self.bits
-        exact = Fraction(self.clip) * factor
-        if exact >= _MAX_ENCODED:
-            return math.ceil(exact)
-        # The core multiplies in double precision, which above 2**53 may round up past the ceiling.
-        return max(math.ceil(exact), math.ceil(self.clip * float(factor)))
 
 
 def check_int(name: str, value: int, low: int, high: int | None) -> None:

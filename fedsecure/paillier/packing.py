@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     RingArray = npt.NDArray[np.unsignedinteger[Any]]
 
-__all__ = ["Packing"]
+__all__ = ["FORGED", "Packing"]
 
 # Top bits of n that slots leave alone: one since sums are of both signs, one since n is no power of
 # two.
@@ -103,7 +103,7 @@ class Packing:
                 core.unpack_slots(rows, self.slot_bits, self.slots, self.public.n_bytes, out)
             except ValueError:
                 # Nothing of the plaintext is said: whoever made it could learn from the answer.
-                raise RemoteProtocolError(_FORGED) from None
+                raise RemoteProtocolError(FORGED) from None
         return out
 
     def _check_words(self, dtype: np.dtype[Any], ndim: int) -> None:
@@ -114,7 +114,7 @@ class Packing:
             )
 
 
-_FORGED = (
+FORGED = (
     "a decrypted value is not one that honest parties can have encrypted and added: one of them "
     "sent a forged ciphertext, or the encoding is another"
 )

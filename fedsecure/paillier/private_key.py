@@ -15,13 +15,26 @@ from fedsecure.paillier import rows as _rows
 from fedsecure.paillier._modulus import Modulus
 from fedsecure.paillier._seam import Rows, core, integer, octets, sliced
 from fedsecure.paillier._validation import KEY_BITS, check_bits, check_primes
-from fedsecure.paillier.public_key import PublicKey, Randomizer, drawn_rows, exponent_bits
+from fedsecure.paillier.public_key import (
+    PublicKey,
+    Randomizer,
+    array_form,
+    drawn_rows,
+    encrypt_array,
+    exponent_bits,
+)
 from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.masks import threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from fedsecure.encoding import FixedPoint
+    from fedsecure.paillier.form import FloatArray
+    from fedsecure.paillier.vector import EncryptedVector
 
 __all__ = ["PrivateKey", "generate_keypair", "open_sealed", "seal"]
 
@@ -114,6 +127,50 @@ class PrivateKey:
         finally:
             entropy.wipe(plain)
         return cls.from_primes(p, q, randomizer=randomizer)
+
+    def encrypt(
+        self,
+        array: FloatArray,
+        *,
+        encoding: FixedPoint | None = None,
+        budget: int = 256,
+        packed: bool = True,
+        progress: bool | Progress = False,
+    ) -> EncryptedVector:
+        """Returns what `PublicKey.encrypt` does, in less time: the primes are a short cut."""
+        form = array_form(self._public, array, encoding, budget, packed=packed)
+        return encrypt_array(form, array, self, progress=progress)
+
+    def decrypt(
+        self,
+        vector: EncryptedVector,
+        *,
+        dtype: npt.DTypeLike | None = None,
+        progress: bool | Progress = False,
+    ) -> FloatArray:
+        """Returns the array that a vector holds: the exact sum of the encoded ones, as floats.
+
+        Whoever may have anything decrypted can read any single vector; decide what to decrypt by
+        who asks, and for how many parties' sum.
+
+        Args:
+            vector: Under this key.
+            dtype: float16, float32 or float64, if not the vector's own.
+            progress: False, True for a bar, or a callable(stage, done, total) in ciphertexts.
+
+        Raises:
+            CryptoError: The vector is under another key.
+            RemoteProtocolError: A value is larger than `vector.terms` honest ones together:
+                somebody encrypted something else. Nothing more is said, to anybody.
+            EncodingError: `dtype` is none of these, or too narrow for a sum.
+        """
+        if vector.public != self._public:
+            raise CryptoError(
+                f"this vector is encrypted under {vector.public}, and this is the private key of "
+                f"{self._public}"
+            )
+        plaintexts = self.decrypt_rows(vector.unsafe_rows, progress=progress)
+        return vector.form.decode(plaintexts, vector.terms, dtype)
 
     def encrypt_rows(self, plaintexts: Rows, *, progress: bool | Progress = False) -> Rows:
         """Returns what `PublicKey.encrypt_rows` does, in less time: the primes are a short cut."""

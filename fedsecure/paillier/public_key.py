@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from fedsecure._progress import Progress, reporting
+from fedsecure.encoding import FixedPoint
 from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.paillier import rows as _rows
 from fedsecure.paillier._modulus import Modulus
 from fedsecure.paillier._seam import Rows, as_rows, integer, sliced
 from fedsecure.paillier._validation import KEY_BITS
+from fedsecure.paillier.form import Form
+from fedsecure.paillier.vector import EncryptedVector
 from fedsecure.primitives import entropy
 from fedsecure.primitives.masks import Prg, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SEED_PRG", "PublicKey", "Randomizer", "drawn_rows", "exponent_bits"]
+    from fedsecure.paillier.form import FloatArray
+
+__all__ = [
+    "SEED_PRG",
+    "PublicKey",
+    "Randomizer",
+    "array_form",
+    "drawn_rows",
+    "encrypt_array",
+    "exponent_bits",
+]
 
 Randomizer = Literal["half", "short", "full"]
 
@@ -31,6 +44,13 @@ _SHORT_BITS = {2048: 448, 3072: 512, 4096: 576}
 _MAGIC = b"FSPP"
 _VERSION = 1
 _HEADER = struct.Struct("<4sBH")
+
+
+class RowEncryptor(Protocol):
+    """Either half of a key pair."""
+
+    def encrypt_rows(self, plaintexts: Rows, *, progress: bool | Progress = False) -> Rows:
+        """Returns a fresh ciphertext of each plaintext."""
 
 
 class PublicKey:
@@ -152,6 +172,33 @@ class PublicKey:
         """Returns the core's table for powers of h_s with exponents of so many bits; made once."""
         return self._modulus.base(bits)
 
+    def encrypt(
+        self,
+        array: FloatArray,
+        *,
+        encoding: FixedPoint | None = None,
+        budget: int = 256,
+        packed: bool = True,
+        progress: bool | Progress = False,
+    ) -> EncryptedVector:
+        """Returns the array encrypted, every ciphertext with randomness of its own.
+
+        Args:
+            array: float16, float32 or float64, of any shape. Values are rounded to steps of
+                2**-encoding.bits, the same step for all of them.
+            encoding: How values become integers; `FixedPoint()` if left out: clip 8, 20 bits.
+            budget: How many such arrays a sum may have, weights counted; each doubling costs one
+                bit per value.
+            packed: As many values in a ciphertext as fit; False for one in each, as `phe` has it.
+            progress: False, True for a bar, or a callable(stage, done, total) in ciphertexts.
+
+        Raises:
+            EncodingError: No array of floats; NaN, infinite or too large values; or more bits than
+                there are for encoding and budget.
+        """
+        form = array_form(self, array, encoding, budget, packed=packed)
+        return encrypt_array(form, array, self, progress=progress)
+
     def encrypt_rows(self, plaintexts: Rows, *, progress: bool | Progress = False) -> Rows:
         """Returns a fresh ciphertext of each plaintext; see `fedsecure.paillier.rows`.
 
@@ -217,6 +264,27 @@ class PublicKey:
 
     def __repr__(self) -> str:
         return f"PublicKey({self.bits} bits, {self.fingerprint.hex()[:16]}, {self._randomizer!r})"
+
+
+def encrypt_array(
+    form: Form, array: FloatArray, key: RowEncryptor, *, progress: bool | Progress
+) -> EncryptedVector:
+    """Returns the array in that form, encrypted by either half of a key pair."""
+    plaintexts = form.encode(array)
+    try:
+        rows = key.encrypt_rows(plaintexts, progress=progress)
+    finally:
+        if plaintexts.size:
+            entropy.wipe(plaintexts.data.cast("B"))
+    return EncryptedVector(form, rows, fresh=True)
+
+
+def array_form(
+    public: PublicKey, array: FloatArray, encoding: FixedPoint | None, budget: int, *, packed: bool
+) -> Form:
+    """Returns the form of what `PublicKey.encrypt` gives."""
+    chosen = FixedPoint() if encoding is None else encoding
+    return Form.of(array, public=public, encoding=chosen, budget=budget, packed=packed)
 
 
 def exponent_bits(public: PublicKey) -> int | None:
