@@ -16,6 +16,7 @@ values from everybody without the private key; it does not say who encrypted wha
 protocol: who asks for which decryption is for its user to decide.
 """
 
+from fedsecure.paillier._phe import from_phe, to_phe
 from fedsecure.paillier.form import Form
 from fedsecure.paillier.keys import PrivateKey, PublicKey, generate_keypair
 from fedsecure.paillier.packing import Packing
@@ -29,6 +30,8 @@ __all__ = [
     "PrivateKey",
     "PublicKey",
     "RunningProduct",
+    "from_phe",
     "generate_keypair",
+    "to_phe",
     "weighted_sum",
 ]

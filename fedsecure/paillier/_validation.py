@@ -47,9 +47,10 @@ def check_modulus(n: int) -> None:
     """
     if type(n) is not int:
         raise LocalProtocolError(f"n is a {type(n).__name__}; use a plain int")
-    if n.bit_length() not in KEY_BITS:
-        size = n.bit_length()
-        raise CryptoError(f"this modulus has {size} bits; Paillier keys here have {_SIZES}")
+    if n < 0 or n.bit_length() not in KEY_BITS:
+        raise CryptoError(
+            f"a number of {n.bit_length()} bits is no modulus; it is positive and has {_SIZES}"
+        )
     if n % 2 == 0:
         raise CryptoError("this modulus is even: it is no product of two large primes")
     if math.gcd(n, _primorial() % n) != 1:
@@ -72,7 +73,7 @@ def check_primes(p: int, q: int) -> None:
     """
     if type(p) is not int or type(q) is not int:
         raise LocalProtocolError("p and q are plain ints")
-    if p.bit_length() * 2 not in KEY_BITS or p.bit_length() != q.bit_length():
+    if min(p, q) < 0 or p.bit_length() * 2 not in KEY_BITS or p.bit_length() != q.bit_length():
         raise CryptoError("the primes of a key have 1024, 1536 or 2048 bits each")
     if (p * q).bit_length() != 2 * p.bit_length():
         raise CryptoError("the product of these primes is one bit short of a key's size")

@@ -154,10 +154,13 @@ class Form:
         target = np.dtype(self.dtype if dtype is None else dtype)
         if target.name not in DTYPES:
             raise EncodingError(f"dtype={dtype!r}; decrypt to float16, float32 or float64")
-        words = self.packing.unpack(plaintexts, self.size)
+        slots = self.num_ciphertexts * self.packing.slots
+        words = self.packing.unpack(plaintexts, slots)
         integers = words.view(f"i{words.dtype.itemsize}")
         limit = terms * self.encoding.largest_value(weighted=False)
-        if self.size and not (-limit <= int(integers.min()) and int(integers.max()) <= limit):
+        integers, unused = integers[: self.size], integers[self.size :]
+        inside = -limit <= int(integers.min(initial=0)) and int(integers.max(initial=0)) <= limit
+        if not inside or unused.any():
             raise RemoteProtocolError(FORGED)
         values = integers.astype(np.float64)
         values *= self.encoding.step

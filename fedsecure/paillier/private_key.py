@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from fedsecure._progress import Progress, reporting
 from fedsecure.errors import CryptoError, LocalProtocolError
+from fedsecure.paillier import _jwk
 from fedsecure.paillier import rows as _rows
 from fedsecure.paillier._modulus import Modulus
 from fedsecure.paillier._seam import Rows, core, integer, octets, sliced
@@ -128,6 +129,19 @@ class PrivateKey:
             entropy.wipe(plain)
         return cls.from_primes(p, q, randomizer=randomizer)
 
+    @classmethod
+    def from_jwk(cls, jwk: str | dict[str, Any], *, randomizer: Randomizer = "half") -> PrivateKey:
+        """Returns the key that phe's command line wrote, as JSON text or as a dict.
+
+        Raises:
+            CryptoError: Not in that form, or not sound.
+        """
+        return cls.from_primes(*_jwk.read_private(jwk), randomizer=randomizer)
+
+    def to_jwk(self) -> dict[str, Any]:
+        """Returns the key as phe's command line reads it: its primes, with no password."""
+        return _jwk.private_jwk(*self.primes)
+
     def encrypt(
         self,
         array: FloatArray,
@@ -178,7 +192,10 @@ class PrivateKey:
         base = None if bits is None else self._base(bits)
 
         def encrypt(part: Rows, seed: memoryview, first: int) -> Rows:
-            out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+            try:
+                out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+            except ValueError:
+                raise LocalProtocolError("a plaintext is not below n") from None
             return out
 
         plaintexts = self._public.checked_plaintexts(plaintexts)

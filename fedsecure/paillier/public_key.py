@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from fedsecure._progress import Progress, reporting
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import CryptoError, LocalProtocolError
+from fedsecure.paillier import _jwk
 from fedsecure.paillier import rows as _rows
 from fedsecure.paillier._modulus import Modulus
 from fedsecure.paillier._seam import Rows, as_rows, integer, sliced
@@ -119,6 +120,19 @@ class PublicKey:
         """
         return _HEADER.pack(_MAGIC, _VERSION, self.bits) + self.n_bytes
 
+    @classmethod
+    def from_jwk(cls, jwk: str | dict[str, Any], *, randomizer: Randomizer = "half") -> PublicKey:
+        """Returns the key that phe's command line wrote, as JSON text or as a dict.
+
+        Raises:
+            CryptoError: Not in that form, or not sound.
+        """
+        return cls.from_n(_jwk.read_public(jwk), randomizer=randomizer)
+
+    def to_jwk(self) -> dict[str, Any]:
+        """Returns the key as phe's command line reads it, for `json.dumps`."""
+        return _jwk.public_jwk(self.n)
+
     def with_randomizer(self, randomizer: Randomizer) -> PublicKey:
         """Returns the same key with another randomizer."""
         return PublicKey(self._modulus, randomizer)
@@ -215,7 +229,10 @@ class PublicKey:
         base = self._base()
 
         def encrypt(part: Rows, seed: memoryview, first: int) -> Rows:
-            out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+            try:
+                out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+            except ValueError:
+                raise LocalProtocolError("a plaintext is not below n") from None
             return out
 
         return drawn_rows("encrypt", self.checked_plaintexts(plaintexts), self, encrypt, progress)

@@ -46,12 +46,13 @@ def test_products_of_two_primes_are_taken(bits: int) -> None:
         (P, "1024 bits"),
         (N << 1, "2049 bits"),
         (N >> 1, "2047 bits"),
+        (-N, "positive"),
         (N - 1, "even"),
         ((1 << 2048) - 1, "factor below"),
         (3 * ((1 << 2048) // 3 | 1), "factor below"),
         (PRIME_2048, "prime: its ciphertexts"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_unsound_moduli_are_refused(n: int, words: str) -> None:
     with pytest.raises(CryptoError, match=words):
@@ -81,9 +82,10 @@ def test_a_modulus_is_an_int(n: object) -> None:
         (P, PRIMES[3072][0], "bits each"),
         (P >> 1, Q >> 1, "bits each"),
         (N >> 1, N >> 1, "bits each"),
+        (-P, -Q, "bits each"),
         (1 << 1023 | 1, (1 << 1023) + (1 << 1020) + 1, "one bit short"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_unsound_primes_are_refused(p: int, q: int, words: str) -> None:
     with pytest.raises(CryptoError, match=words) as caught:
