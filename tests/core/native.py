@@ -33,9 +33,17 @@ X86_TIERS = {
         "-mavx512vbmi",
         "-mvaes",
     ],
+    "ifma": [
+        "-mavx512f",
+        "-mavx512dq",
+        "-mavx512bw",
+        "-mavx512vl",
+        "-mavx512vbmi",
+        "-mavx512ifma",
+    ],
 }
 ARM_TIERS = {"armv8": ["-march=armv8-a+crypto"]}
-OPTIONAL = {"VAES256", "VAES512"}
+OPTIONAL = {"VAES256", "VAES512", "IFMA"}
 X86_64 = platform.machine() in ("x86_64", "AMD64")
 ARM64 = platform.machine() in ("aarch64", "arm64")
 
