@@ -121,5 +121,6 @@ void bind_system(py::module_& m);   // kernels, entropy, wiping
 void bind_vectors(py::module_& m);  // keystream, masks, ring, fixed point
 void bind_client_pass(py::module_& m);
 void bind_shamir(py::module_& m);
+void bind_sampler(py::module_& m);  // noise, and the rotation before it
 
 }  // namespace fedsecure::bindings

@@ -9,7 +9,10 @@ from typing_extensions import Buffer
 _Word = TypeVar("_Word", np.uint16, np.uint32, np.uint64)
 _Bytes: TypeAlias = np.ndarray[Any, np.dtype[np.uint8]]
 _Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+_Rational: TypeAlias = tuple[int, int]
 _Ring: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32] | NDArray[np.uint64]
+
+_Noisy: TypeAlias = NDArray[np.int64] | _Ring
 
 __version__: str
 
@@ -94,3 +97,49 @@ def shamir_combine(
 def shamir_combine_each(
     xs: NDArray[np.uint32], shares: _Bytes, *, threads: SupportsIndex = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
+def sample_discrete_gaussian(
+    sigma_squared: _Rational,
+    seed: Buffer,
+    first: SupportsIndex,
+    out: _Noisy,
+    *,
+    prg: SupportsIndex = 2,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def sample_skellam(
+    variance: _Rational,
+    seed: Buffer,
+    first: SupportsIndex,
+    out: _Noisy,
+    *,
+    prg: SupportsIndex = 2,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def sample_discrete_laplace(
+    rate: _Rational,
+    seed: Buffer,
+    first: SupportsIndex,
+    out: _Noisy,
+    *,
+    prg: SupportsIndex = 2,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def sample_polya_difference(
+    shape: _Rational,
+    rate: _Rational,
+    seed: Buffer,
+    first: SupportsIndex,
+    out: _Noisy,
+    *,
+    prg: SupportsIndex = 2,
+    threads: SupportsIndex = 0,
+) -> None: ...
+def hadamard(x: _Floats, *, threads: SupportsIndex = 0) -> None: ...
+def flip_signs(
+    x: _Floats,
+    seed: Buffer,
+    first: SupportsIndex,
+    *,
+    prg: SupportsIndex = 2,
+    threads: SupportsIndex = 0,
+) -> None: ...

@@ -26,6 +26,7 @@
 #include "masks.hpp"
 #include "prg.hpp"
 #include "ring.hpp"
+#include "sampler.hpp"
 #include "shamir.hpp"
 
 #if defined(FEDSECURE_CONSTTIME_CHECK)
@@ -83,6 +84,13 @@ Seeds some_seeds(std::size_t first, std::size_t count) {
   return {prg, seeds + first * seed_bytes(prg), count};
 }
 
+// Every decision in long integers.
+void exact_noise(span<std::uint32_t> out) {
+  const Law law{LawKind::gaussian, {400, 1}};
+  const Noise noise{std::make_shared<const Sampler>(law, Decide::exactly), false};
+  draw_noise(noise, some_seeds(0, 1), 5, out.subspan(0, 200), 1);
+}
+
 void run(const std::string& operation) {
   const span<std::uint32_t> words(ring, kCount);
   const span<std::uint32_t> out(other, kCount);
@@ -103,6 +111,11 @@ void run(const std::string& operation) {
     encode_masked(input, {1000.0, 8.0, some_seeds(0, 1), 1, 1}, {some_seeds(1, 2), {signs, 2}}, 21,
                   to);
   }
+  // Two laws: one that few, one that many of its decisions take out of the table.
+  if (operation == "noise")
+    for (const Noise& noise : {discrete_gaussian({1, 2}), skellam({40000000, 1})})
+      draw_noise(noise, some_seeds(0, 1), 5, words, 1);
+  if (operation == "exact noise") exact_noise(words);
   if (operation == "inspect") inspect<double>({floats, kCount}, 8.0, 1);
   if (operation == "ring") {
     ring_add<std::uint32_t>(out, words, 1);
