@@ -86,7 +86,7 @@ class ThresholdPublic:
         if magic != _MAGIC or version != _VERSION:
             raise CryptoError("not the public part of a dealing, or one of another version")
         size = bits // 8
-        if parties > MAX_PARTIES or len(data) != _HEADER.size + size + (parties + 1) * 2 * size:
+        if len(data) != _HEADER.size + size + (parties + 1) * 2 * size:
             raise CryptoError("not the public part of a dealing: another length than it says")
         n = integer(data[_HEADER.size : _HEADER.size + size])
         if n.bit_length() != bits:
