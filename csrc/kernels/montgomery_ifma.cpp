@@ -30,14 +30,13 @@ constexpr unsigned kMaxPlainWords = 160;  // of its square
 
 unsigned words_for(unsigned bits) { return bits / 512 * 10; }
 
-// Words of the columns; returns what is carried out.
-FEDSECURE_INLINE Lanes put_words(const Lanes* columns, unsigned words, Lanes carry, Word* out) {
+// Makes words of columns.
+FEDSECURE_INLINE void put_words(const Lanes* columns, unsigned words, Lanes carry, Word* out) {
   for (unsigned i = 0; i < words; ++i) {
     const Lanes sum = _mm512_add_epi64(columns[i], carry);
     put(out, i, _mm512_and_si512(sum, all(kMask)));
     carry = carry_of(sum);
   }
-  return carry;
 }
 
 // x of up to 2 N to its value modulo N; returns -1 for the lanes where N was subtracted, else 0.
@@ -64,12 +63,12 @@ FEDSECURE_INLINE Block subtract(const Block& x, const Block& y) {
           _mm512_sub_epi64(x.v3, y.v3), _mm512_sub_epi64(x.v4, y.v4)};
 }
 
-// Both halves of the reduction of T + U * N. add_t(i) and add_u(i) add the products of the words i
-// to i + 4 of what is multiplied to the columns t and u, of 2 * m.words each; the results end in
-// the upper columns.
-template <typename AddT, typename AddU>
+// out = (T + U * N) / R. add_t(i) and add_u(i) add the products of the words i to i + 4 of what is
+// multiplied to the columns t and u, of 2 * m.words each, of which the lower half is set already.
+// put_t puts the words of the first half of the result; returns what is carried into the other.
+template <typename AddT, typename AddU, typename PutT>
 FEDSECURE_INLINE void reduce_pair(const Modulus& m, Lanes* t, Lanes* u, const AddT& add_t,
-                                  const AddU& add_u) {
+                                  const AddU& add_u, const PutT& put_t, Word* out) {
   const unsigned words = m.words;
   const Shared n{m.n};
   const Block lowest = block(n, 0);
@@ -77,38 +76,49 @@ FEDSECURE_INLINE void reduce_pair(const Modulus& m, Lanes* t, Lanes* u, const Ad
   Lanes carry_t = zero();
   Lanes carry_u = zero();
   Block qu{};
+  put(t + words, Block{});
   add_t(0);
 #pragma GCC unroll 1
   for (unsigned i = 0; i < words; i += kBlock) {
     const Block qt = quotient(block(Columns{t}, i), lowest, inverse, carry_t);
     if (i != 0) add_rest(u + i - kBlock, qu, n, words);
+    put(u + i + words, Block{});
     add_u(i);
     qu = quotient(subtract(block(Columns{u}, i), qt), lowest, inverse, carry_u);
     add_rest(t + i, qt, n, words);
-    if (i + kBlock < words) add_t(i + kBlock);
+    if (i + kBlock == words) break;
+    put(t + i + kBlock + words, Block{});
+    add_t(i + kBlock);
   }
+  carry_u = _mm512_add_epi64(carry_u, put_t(carry_t));
   add_rest(u + words - kBlock, qu, n, words);
-  t[words] = _mm512_add_epi64(t[words], carry_t);
-  u[words] = _mm512_add_epi64(u[words], carry_u);
+  put_words(u + words, words, carry_u, out + 8 * words);
 }
 
-FEDSECURE_INLINE void put_pair(const Lanes* t, const Lanes* u, unsigned words, Word* out) {
-  put_words(t + words, words, zero(), out);
-  put_words(u + words, words, zero(), out + 8 * words);
+// Products: both sums begin with nothing, and the first half needs no more work.
+template <typename AddT, typename AddU>
+FEDSECURE_INLINE void reduce_products(const Modulus& m, const AddT& add_t, const AddU& add_u,
+                                      Word* out) {
+  Lanes t[2 * kMaxWords];
+  Lanes u[2 * kMaxWords];
+  clear(t, 0, m.words);
+  clear(u, 0, m.words);
+  const auto put_t = [&](Lanes carry) {
+    put_words(t + m.words, m.words, carry, out);
+    return zero();
+  };
+  reduce_pair(
+      m, t, u, [&](unsigned i) { add_t(t, i); }, [&](unsigned i) { add_u(u, i); }, put_t, out);
+  clear_zmm();
 }
 
 void mul(const Modulus& m, const Word* x, const Word* y, Word* out) {
   const unsigned words = m.words;
-  Lanes t[2 * kMaxWords];
-  Lanes u[2 * kMaxWords];
-  clear(t, 0, 2 * words);
-  clear(u, 0, 2 * words);
   const Own a{x}, b{x + 8 * words}, c{y}, d{y + 8 * words};
-  reduce_pair(
-      m, t, u, [&](unsigned i) { add_product(t + i, block(a, i), c, words); },
-      [&](unsigned i) { add_products(u + i, block(a, i), d, block(b, i), c, words); });
-  put_pair(t, u, words, out);
-  clear_zmm();
+  reduce_products(
+      m, [&](Lanes* t, unsigned i) { add_product(t + i, block(a, i), c, words); },
+      [&](Lanes* u, unsigned i) { add_products(u + i, block(a, i), d, block(b, i), c, words); },
+      out);
 }
 
 // Ten columns += the square of five words x. `twice` are the words of twice the whole number, so
@@ -143,20 +153,16 @@ FEDSECURE_INLINE void add_square(Lanes* t, const Own& a, const Columns& twice, u
   Block upper = block(Columns{t}, 2 * i + kBlock);
   add_square_tile(lower, upper, x, twice, i);
   put(t + 2 * i, lower);
-  if (i + kBlock < words) {  // takes back x4 times the bit that came from x4 itself
-    const __mmask8 bit = _mm512_test_epi64_mask(x.v4, all(Word{1} << (kRadix - 1)));
-    upper.v4 = _mm512_mask_sub_epi64(upper.v4, bit, upper.v4, x.v4);
-  }
+  // Takes back x4 times the bit that came from x4 itself. (The highest word of all has no such
+  // bit.)
+  const __mmask8 bit = _mm512_test_epi64_mask(x.v4, all(Word{1} << (kRadix - 1)));
+  upper.v4 = _mm512_mask_sub_epi64(upper.v4, bit, upper.v4, x.v4);
   add_tiles(t + i, upper, x, twice, i + kBlock, words);
 }
 
 void square(const Modulus& m, const Word* x, Word* out) {
   const unsigned words = m.words;
-  Lanes t[2 * kMaxWords];
-  Lanes u[2 * kMaxWords];
   Lanes doubled[kMaxWords];
-  clear(t, 0, 2 * words);
-  clear(u, 0, 2 * words);
   const Own a{x}, b{x + 8 * words};
   Lanes carry = zero();
   for (unsigned i = 0; i < words; ++i) {  // the bits above 52 are ignored where it is used
@@ -164,28 +170,22 @@ void square(const Modulus& m, const Word* x, Word* out) {
     carry = _mm512_srli_epi64(a[i], kRadix - 1);
   }
   const Columns twice{doubled};
-  reduce_pair(
-      m, t, u, [&](unsigned i) { add_square(t, a, twice, i, words); },
-      [&](unsigned i) { add_product(u + i, block(b, i), twice, words); });
-  put_pair(t, u, words, out);
-  clear_zmm();
+  reduce_products(
+      m, [&](Lanes* t, unsigned i) { add_square(t, a, twice, i, words); },
+      [&](Lanes* u, unsigned i) { add_product(u + i, block(b, i), twice, words); }, out);
 }
 
 void enter(const Modulus& m, const Word* x, unsigned parts, const Word* factors, Word* out) {
   const unsigned words = m.words;
-  Lanes t[2 * kMaxWords];
-  Lanes u[2 * kMaxWords];
-  clear(t, 0, 2 * words);
-  clear(u, 0, 2 * words);
   const auto add = [&](Lanes* columns, unsigned i, unsigned half) {
     for (unsigned p = 0; p < parts; ++p) {
       const Shared factor{factors + (2 * p + half) * words};
       add_product(columns + i, block(Own{x + 8 * p * words}, i), factor, words);
     }
   };
-  reduce_pair(m, t, u, [&](unsigned i) { add(t, i, 0); }, [&](unsigned i) { add(u, i, 1); });
-  put_pair(t, u, words, out);
-  clear_zmm();
+  reduce_products(
+      m, [&](Lanes* t, unsigned i) { add(t, i, 0); }, [&](Lanes* u, unsigned i) { add(u, i, 1); },
+      out);
 }
 
 void leave(const Modulus& m, const Word* x, const Word* plain, Word* out) {
@@ -195,17 +195,14 @@ void leave(const Modulus& m, const Word* x, const Word* plain, Word* out) {
   const Own a{x}, b{x + 8 * words}, p{plain};
   for (unsigned i = 0; i < words; ++i) t[i] = a[i];
   for (unsigned i = 0; i < words; ++i) u[i] = b[i];
-  clear(t, words, 2 * words);
-  clear(u, words, 2 * words);
-  reduce_pair(
-      m, t, u, [](unsigned) {},
-      [&](unsigned i) {
-        if (plain != nullptr) add_product(u + i, block(a, i), p, words);
-      });
-  put_words(t + words, words, zero(), out);
-  const Lanes wrapped = make_exact(m, out);
-  u[words] = _mm512_sub_epi64(u[words], wrapped);
-  put_words(u + words, words, zero(), out + 8 * words);
+  const auto put_t = [&](Lanes carry) {
+    put_words(t + words, words, carry, out);
+    return _mm512_sub_epi64(zero(), make_exact(m, out));
+  };
+  const auto add_u = [&](unsigned i) {
+    if (plain != nullptr) add_product(u + i, block(a, i), p, words);
+  };
+  reduce_pair(m, t, u, [](unsigned) {}, add_u, put_t, out);
   make_exact(m, out + 8 * words);
   clear_zmm();
 }
@@ -225,7 +222,7 @@ void compose(const Modulus& m, const Word* pair, Word* out) {
 void mul_plain(const Modulus& m, const Word* x, const Word* y, Word* out) {
   const unsigned words = m.words;
   Lanes t[2 * kMaxPlainWords];
-  clear(t, 0, 2 * words);
+  clear(t, 0, words + kBlock);
   const Shared n{m.n};
   const Block lowest = block(n, 0);
   const Lanes inverse = all(m.inverse);
@@ -235,7 +232,10 @@ void mul_plain(const Modulus& m, const Word* x, const Word* y, Word* out) {
   for (unsigned i = 0; i < words; i += kBlock) {
     const Block q = quotient(block(Columns{t}, i), lowest, inverse, carry);
     const unsigned next = i + kBlock;
-    if (next < words) add_product(t + next, block(Own{x}, next), Own{y}, words);
+    if (next < words) {
+      put(t + next + words, Block{});
+      add_product(t + next, block(Own{x}, next), Own{y}, words);
+    }
     add_rest(t + i, q, n, words);
   }
   put_words(t + words, words, carry, out);
