@@ -78,7 +78,7 @@ FEDSECURE_INLINE void reduce_pair(const Modulus& m, Lanes* t, Lanes* u, const Ad
   Block qu{};
   put(t + words, Block{});
   add_t(0);
-#pragma GCC unroll 1
+  FEDSECURE_ROLLED
   for (unsigned i = 0; i < words; i += kBlock) {
     const Block qt = quotient(block(Columns{t}, i), lowest, inverse, carry_t);
     if (i != 0) add_rest(u + i - kBlock, qu, n, words);
@@ -213,7 +213,7 @@ void compose(const Modulus& m, const Word* pair, Word* out) {
   const Own a{pair}, b{pair + 8 * words};
   for (unsigned i = 0; i < words; ++i) t[i] = a[i];
   clear(t, words, 2 * words);
-#pragma GCC unroll 1
+  FEDSECURE_ROLLED
   for (unsigned i = 0; i < words; i += kBlock) add_product(t + i, block(b, i), Shared{m.n}, words);
   put_words(t, 2 * words, zero(), out);
   clear_zmm();
@@ -228,7 +228,7 @@ void mul_plain(const Modulus& m, const Word* x, const Word* y, Word* out) {
   const Lanes inverse = all(m.inverse);
   Lanes carry = zero();
   add_product(t, block(Own{x}, 0), Own{y}, words);
-#pragma GCC unroll 1
+  FEDSECURE_ROLLED
   for (unsigned i = 0; i < words; i += kBlock) {
     const Block q = quotient(block(Columns{t}, i), lowest, inverse, carry);
     const unsigned next = i + kBlock;

@@ -13,6 +13,13 @@
 #include "montgomery.hpp"
 
 #define FEDSECURE_INLINE inline __attribute__((always_inline))
+#if defined(__clang__)
+#define FEDSECURE_ROLLED _Pragma("clang loop unroll(disable)")
+#define FEDSECURE_UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define FEDSECURE_ROLLED _Pragma("GCC unroll 1")
+#define FEDSECURE_UNROLLED _Pragma("GCC unroll 16")
+#endif
 
 namespace fedsecure::kernels {
 namespace {
@@ -98,7 +105,7 @@ FEDSECURE_INLINE void add_tile(Block& a, Block& b, const Block& x, const Number&
 template <typename Number>
 FEDSECURE_INLINE void add_tiles(Lanes* columns, Block window, const Block& x, const Number& y,
                                 unsigned first, unsigned end) {
-#pragma GCC unroll 1
+  FEDSECURE_ROLLED
   for (unsigned j = first; j < end; j += kBlock) {
     Block next = block(Columns{columns}, j + kBlock);
     add_tile(window, next, x, y, j);
@@ -118,7 +125,7 @@ template <typename Number>
 FEDSECURE_INLINE void add_products(Lanes* columns, const Block& x, const Number& y, const Block& z,
                                    const Number& w, unsigned words) {
   Block window = block(Columns{columns}, 0);
-#pragma GCC unroll 1
+  FEDSECURE_ROLLED
   for (unsigned j = 0; j < words; j += kBlock) {
     Block next = block(Columns{columns}, j + kBlock);
     add_tile(window, next, x, y, j);

@@ -15,20 +15,20 @@ constexpr std::size_t kGroupBytes = 52;  // what they hold
 FEDSECURE_INLINE void transpose(const Lanes (&x)[8], Lanes (&out)[8]) {
   Lanes pairs[8];
   Lanes quads[8];
-#pragma GCC unroll 4
+  FEDSECURE_UNROLLED
   for (unsigned i = 0; i < 8; i += 2) {
     pairs[i] = _mm512_unpacklo_epi64(x[i], x[i + 1]);
     pairs[i + 1] = _mm512_unpackhi_epi64(x[i], x[i + 1]);
   }
-#pragma GCC unroll 2
+  FEDSECURE_UNROLLED
   for (unsigned i = 0; i < 8; i += 4) {
-#pragma GCC unroll 2
+    FEDSECURE_UNROLLED
     for (unsigned j = i; j < i + 2; ++j) {
       quads[j] = _mm512_shuffle_i64x2(pairs[j], pairs[j + 2], 0x88);
       quads[j + 2] = _mm512_shuffle_i64x2(pairs[j], pairs[j + 2], 0xDD);
     }
   }
-#pragma GCC unroll 4
+  FEDSECURE_UNROLLED
   for (unsigned j = 0; j < 4; ++j) {
     out[j] = _mm512_shuffle_i64x2(quads[j], quads[j + 4], 0x88);
     out[j + 4] = _mm512_shuffle_i64x2(quads[j], quads[j + 4], 0xDD);
@@ -75,7 +75,7 @@ void load(const std::uint8_t* rows, std::size_t row_bytes, std::size_t stride, s
     const __mmask64 there = first_bytes(left < kGroupBytes ? left : kGroupBytes);
     Lanes x[8];
     Lanes columns[8];
-#pragma GCC unroll 8
+    FEDSECURE_UNROLLED
     for (std::size_t lane = 0; lane < 8; ++lane) {
       const std::uint8_t* const row = rows + (lane < count ? lane : 0) * stride;
       const Lanes bytes = left != 0 ? _mm512_maskz_loadu_epi8(there, row + start) : zero();
@@ -83,7 +83,7 @@ void load(const std::uint8_t* rows, std::size_t row_bytes, std::size_t stride, s
       x[lane] = _mm512_and_si512(spread, all(kMask));
     }
     transpose(x, columns);
-#pragma GCC unroll 8
+    FEDSECURE_UNROLLED
     for (std::size_t i = 0; i < 8; ++i)
       if (first + i < words) put(out, first + i, columns[i]);
   }
@@ -99,10 +99,10 @@ void store(const Word* x, unsigned words, std::uint8_t* rows, std::size_t row_by
     const __mmask64 there = first_bytes(left < kGroupBytes ? left : kGroupBytes);
     Lanes columns[8];
     Lanes numbers[8];
-#pragma GCC unroll 8
+    FEDSECURE_UNROLLED
     for (std::size_t i = 0; i < 8; ++i) columns[i] = first + i < words ? Own{x}[first + i] : zero();
     transpose(columns, numbers);
-#pragma GCC unroll 8
+    FEDSECURE_UNROLLED
     for (std::size_t lane = 0; lane < 8; ++lane) {
       if (lane >= count) break;
       const Lanes odd = _mm512_bsrli_epi128(numbers[lane], 8);
@@ -139,7 +139,7 @@ void pick_from(const Word* table, unsigned words, const Word* index, std::size_t
     for (std::size_t batch = 0; batch < batches; ++batch) {
       const Lanes wanted = Own{index}[batch];
       __mmask8 bits[4];
-#pragma GCC unroll 4
+      FEDSECURE_UNROLLED
       for (unsigned i = 0; i < 4; ++i) bits[i] = _mm512_test_epi64_mask(wanted, all(Word{16} << i));
       for (unsigned i = first; i < end; ++i) {
         const Word* const row = table + std::size_t{16} * kTables * i;
@@ -175,16 +175,16 @@ void pick(const Word* table, unsigned entries, unsigned words, const Word* index
   const Lanes wanted = Own{index}[0];
   for (unsigned first = 0; first < words; first += 2 * kBlock) {
     Lanes found[2 * kBlock];
-#pragma GCC unroll 10
+    FEDSECURE_UNROLLED
     for (unsigned i = 0; i < 2 * kBlock; ++i) found[i] = zero();
     for (unsigned e = 0; e < entries; ++e) {
       const Own row{table + std::size_t{8} * (std::size_t{e} * words + first)};
       const Lanes chosen = _mm512_movm_epi64(_mm512_cmpeq_epi64_mask(wanted, all(e)));
-#pragma GCC unroll 10
+      FEDSECURE_UNROLLED
       for (unsigned i = 0; i < 2 * kBlock; ++i)
         found[i] = _mm512_ternarylogic_epi64(found[i], chosen, row[i], 0xF8);
     }
-#pragma GCC unroll 10
+    FEDSECURE_UNROLLED
     for (unsigned i = 0; i < 2 * kBlock; ++i) put(out, first + i, found[i]);
   }
   clear_zmm();
