@@ -198,8 +198,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   py::options options;
   options.disable_function_signatures();  // the docstrings start with readable ones
   m.doc() =
-      "Compiled core of fedsecure: masks, ring vectors, fixed point, Shamir shares, noise, "
-      "entropy.\n\n"
+      "Compiled core of fedsecure: masks, ring vectors, fixed point, Shamir shares, noise,\n"
+      "Paillier, entropy.\n\n"
       "Arrays are C-contiguous, native-endian and never converted: a wrong dtype, stride or\n"
       "alignment is a TypeError, a wrong size or value a ValueError. A 'ring array' is a\n"
       "one-dimensional uint16, uint32 or uint64 array. prg names the generator: 1 for AES-128\n"
@@ -212,4 +212,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
   bindings::bind_client_pass(m);
   bindings::bind_shamir(m);
   bindings::bind_sampler(m);
+  bindings::bind_paillier(m);
 }

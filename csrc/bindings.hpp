@@ -122,5 +122,6 @@ void bind_vectors(py::module_& m);  // keystream, masks, ring, fixed point
 void bind_client_pass(py::module_& m);
 void bind_shamir(py::module_& m);
 void bind_sampler(py::module_& m);  // noise, and the rotation before it
+void bind_paillier(py::module_& m);
 
 }  // namespace fedsecure::bindings

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "kernels/montgomery.hpp"
+
 #if defined(FEDSECURE_X86_64)
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -55,7 +57,7 @@ constexpr bool has_all(std::uint64_t features, std::uint64_t needed) {
 // 13; the AMD manual agrees).
 constexpr unsigned kSse41 = 1u << 19, kAes = 1u << 25, kOsXsave = 1u << 27, kAvx = 1u << 28;
 constexpr unsigned kAvx2 = 1u << 5, kAvx512f = 1u << 16, kAvx512dq = 1u << 17;
-constexpr unsigned kAvx512bw = 1u << 30, kAvx512vl = 1u << 31;
+constexpr unsigned kAvx512ifma = 1u << 21, kAvx512bw = 1u << 30, kAvx512vl = 1u << 31;
 constexpr unsigned kAvx512vbmi = 1u << 1, kVaes = 1u << 9;
 constexpr std::uint64_t kXmmYmm = 0x6;      // SSE and AVX state
 constexpr std::uint64_t kXmmYmmZmm = 0xE6;  // and mask registers, upper halves, registers 16-31
@@ -88,6 +90,8 @@ bool has_avx2() {
   return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl) &&
          has_all(cpuid(7).ecx, kAvx512vbmi) && saves_registers(kXmmYmmZmm);
 }
+
+[[maybe_unused]] bool has_ifma() { return has_vaes512() && has_all(cpuid(7).ebx, kAvx512ifma); }
 #endif
 
 #if defined(FEDSECURE_ARMV8)
@@ -107,31 +111,36 @@ bool always() { return true; }
 
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
 const Tier kTiers[] = {
+#if defined(FEDSECURE_VAES512) && defined(FEDSECURE_IFMA)
+    {{"ifma", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointVaes512,
+      &kernels::kMontgomeryIfma, &kernels::kPortVaes512},
+     has_ifma},
+#endif
 #if defined(FEDSECURE_VAES512)
     {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointVaes512,
-      &kernels::kPortVaes512},
+      &kernels::kMontgomeryPortable, &kernels::kPortVaes512},
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)
     {{"vaes256", &kernels::kPrgVaes256, &kernels::kPackAvx2, &kernels::kFixedPointAvx2,
-      &kernels::kPortVaes256},
+      &kernels::kMontgomeryPortable, &kernels::kPortVaes256},
      has_vaes256},
 #endif
 #if defined(FEDSECURE_X86_64)
     {{"avx2", &kernels::kPrgAesni, &kernels::kPackAvx2, &kernels::kFixedPointAvx2,
-      &kernels::kPortAesni},
+      &kernels::kMontgomeryPortable, &kernels::kPortAesni},
      has_avx2},
     {{"aesni", &kernels::kPrgAesni, &kernels::kPackPortable, &kernels::kFixedPointPortable,
-      &kernels::kPortAesni},
+      &kernels::kMontgomeryPortable, &kernels::kPortAesni},
      has_aesni},
 #endif
 #if defined(FEDSECURE_ARMV8)
     {{"armv8", &kernels::kPrgArmv8, &kernels::kPackPortable, &kernels::kFixedPointPortable,
-      nullptr},
+      &kernels::kMontgomeryPortable, nullptr},
      has_armv8},
 #endif
     {{"portable", &kernels::kPrgPortable, &kernels::kPackPortable, &kernels::kFixedPointPortable,
-      nullptr},
+      &kernels::kMontgomeryPortable, nullptr},
      always},
 };
 

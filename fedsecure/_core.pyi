@@ -1,6 +1,6 @@
 # Types of the compiled module; its docstrings say shapes, units and errors. Checked by stubtest.
 from collections.abc import Sequence
-from typing import Any, SupportsIndex, TypeAlias, TypeVar
+from typing import Any, SupportsIndex, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,3 +143,85 @@ def flip_signs(
     prg: SupportsIndex = 2,
     threads: SupportsIndex = 0,
 ) -> None: ...
+def pack_slots(
+    x: _Ring, bits: SupportsIndex, slots: SupportsIndex, n: Buffer
+) -> NDArray[np.uint8]: ...
+def unpack_slots(
+    rows: _Bytes, bits: SupportsIndex, slots: SupportsIndex, n: Buffer, out: _Ring
+) -> None: ...
+
+@final
+class PaillierBase:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+@final
+class PaillierPublic:
+    def __init__(self, n: Buffer) -> None: ...
+    @property
+    def key_bytes(self) -> int: ...
+    def base(
+        self, value: Buffer, bits: SupportsIndex, *, threads: SupportsIndex = 0
+    ) -> PaillierBase: ...
+    def encrypt(
+        self,
+        plaintexts: _Bytes,
+        base: PaillierBase | None,
+        seed: Buffer,
+        *,
+        first: SupportsIndex = 0,
+        threads: SupportsIndex = 0,
+    ) -> NDArray[np.uint8]: ...
+    def randomize(
+        self,
+        rows: _Bytes,
+        base: PaillierBase | None,
+        seed: Buffer,
+        *,
+        first: SupportsIndex = 0,
+        threads: SupportsIndex = 0,
+    ) -> NDArray[np.uint8]: ...
+    def power(
+        self, rows: _Bytes, exponent: Buffer, *, threads: SupportsIndex = 0
+    ) -> NDArray[np.uint8]: ...
+    def power_each(
+        self, rows: _Bytes, exponents: _Bytes, *, threads: SupportsIndex = 0
+    ) -> NDArray[np.uint8]: ...
+    def multiply(
+        self, a: _Bytes, b: _Bytes, *, threads: SupportsIndex = 0
+    ) -> NDArray[np.uint8]: ...
+    def weighted_product(
+        self, vectors: Sequence[_Bytes], weights: Sequence[int], *, threads: SupportsIndex = 0
+    ) -> NDArray[np.uint8]: ...
+    def below(self, rows: _Bytes) -> bool: ...
+
+@final
+class PaillierProduct:
+    def __init__(self, public: PaillierPublic, count: SupportsIndex) -> None: ...
+    def multiply(
+        self, rows: _Bytes, *, first: SupportsIndex = 0, threads: SupportsIndex = 0
+    ) -> None: ...
+    def rows(self, *, threads: SupportsIndex = 0) -> NDArray[np.uint8]: ...
+    def copy(self) -> PaillierProduct: ...
+
+@final
+class PaillierSecretBase:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+@final
+class PaillierSecret:
+    def __init__(self, p: Buffer, q: Buffer) -> None: ...
+    @property
+    def key_bytes(self) -> int: ...
+    def decrypt(self, rows: _Bytes, *, threads: SupportsIndex = 0) -> NDArray[np.uint8]: ...
+    def base(
+        self, value: Buffer, bits: SupportsIndex, *, threads: SupportsIndex = 0
+    ) -> PaillierSecretBase: ...
+    def encrypt(
+        self,
+        plaintexts: _Bytes,
+        base: PaillierSecretBase | None,
+        seed: Buffer,
+        *,
+        first: SupportsIndex = 0,
+        threads: SupportsIndex = 0,
+    ) -> NDArray[np.uint8]: ...

@@ -131,12 +131,15 @@ struct PortKernels {
   std::uint64_t (*aes_rounds)(std::uint64_t count);
 };
 
+struct MontgomeryKernels;  // of modular arithmetic: montgomery.hpp
+
 // One tier. Tables are shared between tiers where a tier has nothing faster.
 struct Kernels {
   const char* name;
   const PrgKernels* prg;
   const PackKernels* pack;
   const FixedPointKernels* fixed_point;
+  const MontgomeryKernels* montgomery;
   const PortKernels* port;  // null where nobody measures AES instructions
 };
 

@@ -132,12 +132,12 @@ void run(const std::string& operation) {
 // What of a tier needs no AES instructions; its tables are null where this processor cannot run it.
 Kernels kernels_without_prg(const std::string& tier) {
   if (tier == "portable")
-    return {"", nullptr, &kernels::kPackPortable, &kernels::kFixedPointPortable, nullptr};
+    return {"", nullptr, &kernels::kPackPortable, &kernels::kFixedPointPortable, nullptr, nullptr};
 #if defined(FEDSECURE_X86_64) && defined(__GNUC__)
   if (tier == "avx2" && __builtin_cpu_supports("avx2"))
-    return {"", nullptr, &kernels::kPackAvx2, &kernels::kFixedPointAvx2, nullptr};
+    return {"", nullptr, &kernels::kPackAvx2, &kernels::kFixedPointAvx2, nullptr, nullptr};
 #endif
-  return {"", nullptr, nullptr, nullptr, nullptr};
+  return {"", nullptr, nullptr, nullptr, nullptr, nullptr};
 }
 
 template <typename Float>
@@ -202,7 +202,7 @@ std::uint8_t snapshot[kStackBytes + kRegisterBytes];
   SAVE_8(move, 16, 17, 18, 19, 20, 21, 22, 23) SAVE_8(move, 24, 25, 26, 27, 28, 29, 30, 31)
 void save_registers(const std::string& tier) {
   std::uint8_t* const to = snapshot + kStackBytes;
-  if (tier == "vaes512")
+  if (tier == "vaes512" || tier == "ifma")
     __asm__ __volatile__(SAVE_16("vmovdqu64 %%zmm") SAVE_16_MORE("vmovdqu64 %%zmm")
                          :
                          : "r"(to)
