@@ -8,6 +8,7 @@ endian, and is a number in [1, n^2) that is coprime to n; a plaintext row has `k
 from __future__ import annotations
 
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,11 +38,12 @@ class RunningProduct:
         count: Number of ciphertexts.
     """
 
-    __slots__ = ("_compiled", "_count", "_public")
+    __slots__ = ("_compiled", "_count", "_lock", "_public")
 
     def __init__(self, public: PublicKey, count: int) -> None:
         self._public = public
         self._count = count
+        self._lock = threading.Lock()  # the core wants one thread at a time
         self._compiled: Any = core.PaillierProduct(public.compiled, count) if count else None
 
     def multiply(self, rows: Rows, *, first: int = 0) -> None:
@@ -58,7 +60,8 @@ class RunningProduct:
             )
         if len(rows):
             try:
-                self._compiled.multiply(rows, first=first, threads=threads())
+                with self._lock:
+                    self._compiled.multiply(rows, first=first, threads=threads())
             except ValueError:
                 raise CryptoError(_OUT_OF_RANGE) from None
 
@@ -66,14 +69,17 @@ class RunningProduct:
         """Returns the product as ciphertexts."""
         if self._compiled is None:
             return np.empty((0, 2 * self._public.key_bytes), np.uint8)
-        product: Rows = self._compiled.rows(threads=threads())
+        with self._lock:
+            product: Rows = self._compiled.rows(threads=threads())
         return product
 
     def copy(self) -> RunningProduct:
         """Returns an independent one, equal for now."""
         other = RunningProduct(self._public, 0)
         other._count = self._count
-        other._compiled = None if self._compiled is None else self._compiled.copy()
+        if self._compiled is not None:
+            with self._lock:
+                other._compiled = self._compiled.copy()
         return other
 
     def __len__(self) -> int:
