@@ -11,7 +11,6 @@ import hashlib
 import math
 import threading
 from functools import cached_property
-from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -44,7 +43,7 @@ class Modulus:
         self.n = n
         self.bits = n.bit_length()
         self.key_bytes = self.bits // 8
-        self._bases: dict[int, Any] = {}
+        self._bases: dict[int, core.PaillierBase] = {}
 
     @classmethod
     def of(cls, n: int, *, checked: bool = False) -> Modulus:
@@ -83,7 +82,7 @@ class Modulus:
         return keys.digest(b"paillier/key", self.n_bytes)
 
     @cached_property
-    def compiled(self) -> Any:
+    def compiled(self) -> core.PaillierPublic:
         """The arithmetic modulo n^2."""
         return core.PaillierPublic(self.n_bytes)
 
@@ -98,7 +97,7 @@ class Modulus:
         row = np.frombuffer(h, np.uint8).reshape(1, -1)
         return bytes(self.compiled.power(row, self.n_bytes, threads=threads())[0])
 
-    def base(self, bits: int) -> Any:
+    def base(self, bits: int) -> core.PaillierBase:
         """Returns the table for powers of h_s with exponents of that many bits."""
         with _lock:
             if bits not in self._bases:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "as_rows", "core", "integer", "octets", "sliced"]
 
-core: Any = _core
+core = _core
 
 Rows = NDArray[np.uint8]
 """Numbers of one length, little-endian: shape (count, bytes), C-contiguous."""

@@ -76,10 +76,9 @@ class Packing:
         self._check_words(words.dtype, words.ndim)
         if not words.size:
             return np.empty((0, self.public.key_bytes), np.uint8)
-        plaintexts: Rows = core.pack_slots(
+        return core.pack_slots(
             np.ascontiguousarray(words), self.slot_bits, self.slots, self.public.n_bytes
         )
-        return plaintexts
 
     def unpack(self, plaintexts: Rows, size: int, dtype: npt.DTypeLike | None = None) -> RingArray:
         """Returns the first `size` slots, centred, as two's complement of the lane.

@@ -60,8 +60,8 @@ class PrivateKey:
 
     def __init__(self, p: Secret, q: Secret, public: PublicKey) -> None:
         self._p, self._q, self._public = p, q, public
-        self._compiled: Any = None
-        self._bases: dict[int, Any] = {}
+        self._compiled: core.PaillierSecret | None = None
+        self._bases: dict[int, core.PaillierSecretBase] = {}
 
     @classmethod
     def from_primes(cls, p: int, q: int, *, randomizer: Randomizer = "half") -> PrivateKey:
@@ -193,10 +193,9 @@ class PrivateKey:
 
         def encrypt(part: Rows, seed: memoryview, first: int) -> Rows:
             try:
-                out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+                return self.compiled.encrypt(part, base, seed, first=first, threads=threads())
             except ValueError:
                 raise LocalProtocolError("a plaintext is not below n") from None
-            return out
 
         plaintexts = self._public.checked_plaintexts(plaintexts)
         return drawn_rows("encrypt", plaintexts, self._public, encrypt, progress)
@@ -219,16 +218,15 @@ class PrivateKey:
 
         def decrypt(start: int, stop: int) -> Rows:
             try:
-                out: Rows = self.compiled.decrypt(rows[start:stop], threads=threads())
+                return self.compiled.decrypt(rows[start:stop], threads=threads())
             except ValueError:
                 raise CryptoError("this is no ciphertext of this key") from None
-            return out
 
         with reporting(progress=progress) as report:
             return sliced("decrypt", len(rows), self._public.key_bytes, decrypt, report)
 
     @property
-    def compiled(self) -> Any:
+    def compiled(self) -> core.PaillierSecret:
         """The core's arithmetic modulo p^2 and q^2: for protocols only."""
         if self._compiled is None:
             self._compiled = core.PaillierSecret(self._p.view, self._q.view)
@@ -241,7 +239,7 @@ class PrivateKey:
         self._compiled = None
         self._bases.clear()
 
-    def _base(self, bits: int) -> Any:
+    def _base(self, bits: int) -> core.PaillierSecretBase:
         if bits not in self._bases:
             h_s = octets(self._public.h_s, 2 * self._public.key_bytes)
             self._bases[bits] = self.compiled.base(h_s, bits, threads=threads())

@@ -11,7 +11,7 @@ from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.paillier import _jwk
 from fedsecure.paillier import rows as _rows
 from fedsecure.paillier._modulus import Modulus
-from fedsecure.paillier._seam import Rows, as_rows, integer, sliced
+from fedsecure.paillier._seam import Rows, as_rows, core, integer, sliced
 from fedsecure.paillier._validation import KEY_BITS
 from fedsecure.paillier.form import Form
 from fedsecure.paillier.vector import EncryptedVector
@@ -178,11 +178,11 @@ class PublicKey:
         return self._randomizer
 
     @property
-    def compiled(self) -> Any:
+    def compiled(self) -> core.PaillierPublic:
         """The core's arithmetic modulo n^2: for protocols only, see `fedsecure.paillier.rows`."""
         return self._modulus.compiled
 
-    def base(self, bits: int) -> Any:
+    def base(self, bits: int) -> core.PaillierBase:
         """Returns the core's table for powers of h_s with exponents of so many bits; made once."""
         return self._modulus.base(bits)
 
@@ -230,10 +230,9 @@ class PublicKey:
 
         def encrypt(part: Rows, seed: memoryview, first: int) -> Rows:
             try:
-                out: Rows = self.compiled.encrypt(part, base, seed, first=first, threads=threads())
+                return self.compiled.encrypt(part, base, seed, first=first, threads=threads())
             except ValueError:
                 raise LocalProtocolError("a plaintext is not below n") from None
-            return out
 
         return drawn_rows("encrypt", self.checked_plaintexts(plaintexts), self, encrypt, progress)
 
@@ -248,12 +247,9 @@ class PublicKey:
 
         def randomize(part: Rows, seed: memoryview, first: int) -> Rows:
             try:
-                out: Rows = self.compiled.randomize(
-                    part, base, seed, first=first, threads=threads()
-                )
+                return self.compiled.randomize(part, base, seed, first=first, threads=threads())
             except ValueError:
                 raise CryptoError("a ciphertext is not a number below n^2") from None
-            return out
 
         rows = _rows.ciphertext_rows(self, rows)
         return drawn_rows("randomize", rows, self, randomize, progress)
@@ -266,7 +262,7 @@ class PublicKey:
         """Returns `plaintexts` once it is known that they have the shape of plaintexts."""
         return as_rows("plaintexts", plaintexts, self.key_bytes)
 
-    def _base(self) -> Any:
+    def _base(self) -> core.PaillierBase | None:
         bits = exponent_bits(self)
         return None if bits is None else self.base(bits)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class RunningProduct:
         self._public = public
         self._count = count
         self._lock = threading.Lock()  # the core wants one thread at a time
-        self._compiled: Any = core.PaillierProduct(public.compiled, count) if count else None
+        self._compiled = core.PaillierProduct(public.compiled, count) if count else None
 
     def multiply(self, rows: Rows, *, first: int = 0) -> None:
         """Multiplies ciphertexts into elements [first, first + len(rows)).
@@ -58,7 +58,7 @@ class RunningProduct:
             raise LocalProtocolError(
                 f"{len(rows)} ciphertexts at {first} do not fit a product of {self._count}"
             )
-        if len(rows):
+        if self._compiled is not None and len(rows):
             try:
                 with self._lock:
                     self._compiled.multiply(rows, first=first, threads=threads())
@@ -70,8 +70,7 @@ class RunningProduct:
         if self._compiled is None:
             return np.empty((0, 2 * self._public.key_bytes), np.uint8)
         with self._lock:
-            product: Rows = self._compiled.rows(threads=threads())
-        return product
+            return self._compiled.rows(threads=threads())
 
     def copy(self) -> RunningProduct:
         """Returns an independent one, equal for now."""
@@ -164,20 +163,18 @@ def _power_product(public: PublicKey, vectors: Sequence[Rows], weights: Sequence
         ones[:, 0] = 1
         return ones
     try:
-        product: Rows = public.compiled.weighted_product(
+        return public.compiled.weighted_product(
             [rows for rows, _ in used], [weight for _, weight in used], threads=threads()
         )
     except ValueError:
         raise CryptoError(_OUT_OF_RANGE) from None
-    return product
 
 
 def _multiply(public: PublicKey, a: Rows, b: Rows) -> Rows:
     if not len(a):
         return np.empty_like(a)
     a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    product: Rows = public.compiled.multiply(a, b, threads=threads())
-    return product
+    return public.compiled.multiply(a, b, threads=threads())
 
 
 def _levels(public: PublicKey, rows: Rows) -> list[Rows]:
