@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Protocol
 
 from fuzz.insider_targets import insiders
+from fuzz.paillier_targets import encrypted_readers
 from fuzz.party_targets import ClientTarget, ServerTarget
 from fuzz.reader_targets import readers
 from fuzz.restore_targets import restorers
@@ -45,6 +46,7 @@ def all_targets() -> dict[str, Target]:
         found[f"{scene.policy}-server-second-piece"] = ServerTarget(
             scene, scene.uploading, pieces=1
         )
+    found.update(encrypted_readers())
     return found
 
 
