@@ -149,13 +149,13 @@ void pack_slots(span<const Word> x, const Slots& slots, span<std::uint8_t> rows)
   const std::size_t size = slots.n.size();
   if (rows.size() != slots.rows(x.size()) * size)
     throw std::invalid_argument("rows has the wrong size");
-  Number n{};
-  load(slots.n.data(), size / 8, &n);
+  Secret<Number> n;  // public, but a stack without it is easier to check for what is not
+  load(slots.n.data(), size / 8, &*n);
   parallel_for({0, slots.rows(x.size()), kGrain}, 1, [&](std::uint64_t begin, std::uint64_t end) {
     for (std::uint64_t i = begin; i < end; ++i) {
       const std::size_t first = i * slots.count;
       const std::size_t count = std::min(slots.count, x.size() - first);
-      pack_row(x.subspan(first, count), slots, n, rows.data() + i * size);
+      pack_row(x.subspan(first, count), slots, *n, rows.data() + i * size);
     }
   });
 }
@@ -168,16 +168,16 @@ void unpack_slots(span<const std::uint8_t> rows, const Slots& slots, span<Word> 
   if (rows.size() != count * size)
     throw std::invalid_argument("an output of " + std::to_string(out.size()) + " needs " +
                                 std::to_string(count) + " plaintexts");
-  Unpacking constants{};
-  load(slots.n.data(), size / 8, &constants.n);
+  Secret<Unpacking> constants;
+  load(slots.n.data(), size / 8, &constants->n);
   for (std::size_t j = 0; j < slots.count; ++j)
-    put(constants.bias.words, j * slots.bits, std::uint64_t{1} << (slots.bits - 1));
+    put(constants->bias.words, j * slots.bits, std::uint64_t{1} << (slots.bits - 1));
   std::atomic<std::size_t> wrong{count};
   parallel_for({0, count, kGrain}, 1, [&](std::uint64_t begin, std::uint64_t end) {
     for (std::uint64_t i = begin; i < end; ++i) {
       const std::size_t first = i * slots.count;
       const span<Word> to = out.subspan(first, std::min(slots.count, out.size() - first));
-      const std::uint64_t good = unpack_row(rows.data() + i * size, slots, constants, to);
+      const std::uint64_t good = unpack_row(rows.data() + i * size, slots, *constants, to);
       if (declassify(good) == 0 && wrong == count) wrong = i;
     }
   });

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,12 @@
 #include "dispatch.hpp"
 #include "fixed_point.hpp"
 #include "masks.hpp"
+#include "paillier_secret.hpp"
 #include "prg.hpp"
 #include "ring.hpp"
 #include "sampler.hpp"
 #include "shamir.hpp"
+#include "slots.hpp"
 
 #if defined(FEDSECURE_CONSTTIME_CHECK)
 #include <valgrind/memcheck.h>
@@ -59,6 +62,13 @@ const std::int8_t signs[3] = {1, -1, 1};
 const std::uint32_t points[kNumShares] = {1, 2, 3, 4, 5};
 const std::uint32_t point_rows[2][kNumShares] = {{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}};
 std::uint8_t good[2];
+constexpr std::size_t kKeyBytes = 256;
+constexpr std::size_t kNumbers = 2;
+std::uint8_t primes[2][kKeyBytes / 2];
+std::uint8_t plaintexts[kNumbers][kKeyBytes];
+std::uint8_t exponents[kNumbers][4];
+std::uint8_t modulus[kKeyBytes];
+std::uint8_t ciphertexts[kNumbers][2 * kKeyBytes];
 
 void fill() {
   for (std::size_t i = 0; i < sizeof seeds; ++i) seeds[i] = static_cast<std::uint8_t>(i * 37 + 11);
@@ -71,7 +81,35 @@ void fill() {
   }
 }
 
+// Primes of no pattern, found by adding to one.
+void fill_prime(std::uint8_t* prime, std::size_t a, std::size_t b, unsigned offset) {
+  for (std::size_t i = 2; i < kKeyBytes / 2; ++i)
+    prime[i] = static_cast<std::uint8_t>(i * i * 7 + i * a + b);
+  prime[kKeyBytes / 2 - 1] |= 0xC0;
+  prime[0] = static_cast<std::uint8_t>(offset);
+  prime[1] = static_cast<std::uint8_t>(offset >> 8);
+}
+
+void fill_key() {
+  fill_prime(primes[0], 91, 5, 363);
+  fill_prime(primes[1], 57, 9, 641);
+  const span<const std::uint8_t> p(primes[0], sizeof primes[0]);
+  const PaillierSecret key(p, {primes[1], p.size()});
+  std::copy(key.n().begin(), key.n().end(), modulus);
+  for (std::size_t i = 0; i < kKeyBytes / 2; ++i)
+    for (std::size_t j = 0; j < kNumbers; ++j) {
+      plaintexts[j][i] = static_cast<std::uint8_t>(i * i * 11 + i * 29 + j);
+      ciphertexts[j][3 * i] = static_cast<std::uint8_t>(i * i * 3 + i * 71 + j);
+    }
+  for (std::size_t i = 0; i < sizeof exponents[0]; ++i)
+    for (std::size_t j = 0; j < kNumbers; ++j)
+      exponents[j][i] = static_cast<std::uint8_t>(i * 101 + j * 13 + 77);
+}
+
 void mark_secrets() {
+  MARK_SECRET(primes);
+  MARK_SECRET(plaintexts);
+  MARK_SECRET(exponents);
   MARK_SECRET(seeds);
   MARK_SECRET(secrets);
   MARK_SECRET(floats);
@@ -89,6 +127,40 @@ void exact_noise(span<std::uint32_t> out) {
   const Law law{LawKind::gaussian, {400, 1}};
   const Noise noise{std::make_shared<const Sampler>(law, Decide::exactly), false};
   draw_noise(noise, some_seeds(0, 1), 5, out.subspan(0, 200), 1);
+}
+
+// The residue of exponents and plaintexts is what counts, so the public base is any number.
+void run_paillier(const std::string& operation) {
+  constexpr std::size_t kBits = 16;
+  const Rows numbers(plaintexts[0], sizeof plaintexts);
+  const Rows rows(ciphertexts[0], sizeof ciphertexts);
+  const RowsOut out(bytes, sizeof ciphertexts);
+  const span<const std::uint8_t> base(ciphertexts[0], sizeof ciphertexts[0]);
+  const Randomness randomness{seeds, 3};
+  if (operation == "decrypt" || operation == "own") {
+    const auto key = std::make_shared<const PaillierSecret>(
+        span<const std::uint8_t>(primes[0], sizeof primes[0]),
+        span<const std::uint8_t>(primes[1], sizeof primes[1]));
+    if (operation == "decrypt") return key->decrypt(rows, {bytes, sizeof plaintexts}, 1);
+    const PaillierSecretBase powers(key, base, kBits, 1);
+    return key->encrypt(numbers, &powers, randomness, out, 1);
+  }
+  const PaillierPublic key({modulus, sizeof modulus});
+  if (operation == "encrypt") {
+    const PaillierBase powers(key.modulus(), base, kBits, 1);
+    key.encrypt(numbers, &powers, randomness, out, 1);
+    key.encrypt(numbers, nullptr, randomness, out, 1);
+  }
+  if (operation == "power") {
+    key.power(rows, {exponents[0], sizeof exponents[0]}, out, 1);
+    key.power_each(rows, {exponents[0], sizeof exponents}, out, 1);
+  }
+  if (operation == "slots") {
+    const Slots slots{21, 90, {modulus, sizeof modulus}};
+    const span<std::uint8_t> packed(bytes, sizeof plaintexts);
+    pack_slots<std::uint32_t>({ring, 180}, slots, packed);
+    unpack_slots<std::uint32_t>(packed, slots, {other, 180});
+  }
 }
 
 void run(const std::string& operation) {
@@ -116,6 +188,7 @@ void run(const std::string& operation) {
     for (const Noise& noise : {discrete_gaussian({1, 2}), skellam({40000000, 1})})
       draw_noise(noise, some_seeds(0, 1), 5, words, 1);
   if (operation == "exact noise") exact_noise(words);
+  run_paillier(operation);
   if (operation == "inspect") inspect<double>({floats, kCount}, 8.0, 1);
   if (operation == "ring") {
     ring_add<std::uint32_t>(out, words, 1);
@@ -265,6 +338,8 @@ int residue(const std::string& tier, const std::string& operation) {
   const std::size_t key_bytes = prg == Prg::aes128 ? 11 * 16 : prg == Prg::aes256 ? 15 * 16 : 32;
   std::vector<std::uint8_t> stream(12000);
   int found = occurrences("secret", secrets, sizeof secrets);
+  found += occurrences("prime", primes, sizeof primes);
+  found += occurrences("plaintext", plaintexts[0], kKeyBytes / 2);
   for (std::size_t j = 0; j < keys.size(); ++j) {
     keys.keystream(j, 0, {stream.data(), stream.size()});
     found += occurrences("key", keys[j].key, key_bytes);
@@ -282,6 +357,7 @@ int main(int argc, char** argv) {
   const std::string mode = argv[1];
   if (argc == 5) prg = static_cast<Prg>(std::atoi(argv[4]));
   fill();
+  fill_key();
   if (mode == "control") {
     mark_secrets();
     bytes[secrets[0][0]] = 1;

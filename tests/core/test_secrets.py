@@ -17,16 +17,24 @@ if TYPE_CHECKING:
 
 PARTS = [
     "client_pass",
+    "comb",
     "density",
     "dispatch",
     "fixed_point",
     "masks",
+    "montgomery",
+    "pages",
+    "paillier",
+    "paillier_product",
+    "paillier_secret",
+    "paillier_weighted",
     "parallel",
     "prg",
     "ring",
     "sampler",
     "secret",
     "shamir",
+    "slots",
     "wide",
 ]
 WITH_PRG = ["keystream", "masks", "encode", "pass", "shamir"]
@@ -35,6 +43,7 @@ NOT_CONSTANT_TIME = [(o, prg) for o in ("noise", "exact noise") for prg in refer
 OPERATIONS = [
     *((operation, prg) for operation in WITH_PRG for prg in reference.PRGS),
     *((operation, 1) for operation in ("round", "inspect", "ring")),
+    *((operation, 2) for operation in ("decrypt", "own", "encrypt", "power")),
 ]
 HEADER = Path("/usr/include/valgrind/memcheck.h")
 
