@@ -13,36 +13,32 @@
 namespace fedsecure {
 namespace {
 
-// Cells of a block are transformed among themselves while they are in the first-level cache; then
-// blocks are rows, and columns are transformed in strips of whole cache lines.
-constexpr std::uint64_t kBlock = 4096;
-constexpr std::uint64_t kStrip = 32;
+// A block is transformed while it is in the first-level cache. For levels beyond a block, as many
+// columns of as many rows as one has elements are copied side by side and transformed as a block
+// is: in place they would lie at distances that share the same few lines of the cache.
+template <typename Float>
+constexpr std::uint64_t kBlock = 32 * 1024 / sizeof(Float);
+constexpr std::uint64_t kMostRows = 256;
 constexpr std::uint64_t kGrain = 64 * 1024;  // elements; tens of microseconds
 constexpr std::size_t kSignBytes = 1024;     // made at a time
 
-// One level: pairs at `distance`, which is at least 8.
-template <typename Float>
-void far_pairs(Float* x, std::uint64_t size, std::uint64_t distance) {
-  for (std::uint64_t i = 0; i < size; i += 2 * distance) {
-    Float* const a = x + i;
-    Float* const b = a + distance;
-    for (std::uint64_t j = 0; j < distance; ++j) {
-      const Float sum = a[j] + b[j];
-      const Float difference = a[j] - b[j];
-      a[j] = sum;
-      b[j] = difference;
-    }
-  }
-}
+#if defined(__clang__)
+#define FEDSECURE_NO_ALIAS _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define FEDSECURE_NO_ALIAS _Pragma("GCC ivdep")
+#else
+#define FEDSECURE_NO_ALIAS
+#endif
 
-// Two levels at once, distance and 2 * distance: half the traffic, the same operations.
+// The levels `distance` and 2 * distance at once: half the traffic, the same operations.
 template <typename Float>
-void far_fours(Float* x, std::uint64_t size, std::uint64_t distance) {
+inline void fours(Float* x, std::uint64_t size, std::uint64_t distance) {
   for (std::uint64_t i = 0; i < size; i += 4 * distance) {
     Float* const a = x + i;
     Float* const b = a + distance;
     Float* const c = b + distance;
     Float* const d = c + distance;
+    FEDSECURE_NO_ALIAS
     for (std::uint64_t j = 0; j < distance; ++j) {
       const Float ab = a[j] + b[j];
       const Float a_b = a[j] - b[j];
@@ -52,6 +48,22 @@ void far_fours(Float* x, std::uint64_t size, std::uint64_t distance) {
       b[j] = a_b + c_d;
       c[j] = ab - cd;
       d[j] = a_b - c_d;
+    }
+  }
+}
+
+// One level.
+template <typename Float>
+inline void pairs(Float* x, std::uint64_t size, std::uint64_t distance) {
+  for (std::uint64_t i = 0; i < size; i += 2 * distance) {
+    Float* const a = x + i;
+    Float* const b = a + distance;
+    FEDSECURE_NO_ALIAS
+    for (std::uint64_t j = 0; j < distance; ++j) {
+      const Float sum = a[j] + b[j];
+      const Float difference = a[j] - b[j];
+      a[j] = sum;
+      b[j] = difference;
     }
   }
 }
@@ -78,52 +90,52 @@ void eights(Float* x, std::uint64_t size) {
   }
 }
 
+// The levels from `distance` on.
 template <typename Float>
-void block(Float* x, std::uint64_t size) {
-  std::uint64_t distance = 1;
-  if (size >= 8) {
+void levels(Float* x, std::uint64_t size, std::uint64_t distance) {
+  if (distance == 1 && size >= 8) {
     eights(x, size);
     distance = 8;
   }
-  for (; 4 * distance <= size; distance *= 4) far_fours(x, size, distance);
-  if (distance < size) far_pairs(x, size, distance);
+  for (; 4 * distance <= size; distance *= 4) fours(x, size, distance);
+  if (distance < size) pairs(x, size, distance);
 }
 
-// The levels from `stride` on, of the columns [begin, end) of rows of `stride` elements; rows at
-// distance d among `rows` of them.
+// The levels stride, 2 * stride, ... of `rows` rows at that distance, for columns 0..width.
 template <typename Float>
-void columns(Float* x, std::uint64_t rows, std::uint64_t stride, std::uint64_t begin,
-             std::uint64_t end) {
-  std::uint64_t d = 1;
-  const std::uint64_t width = end - begin;
-  for (; 4 * d <= rows; d *= 4)
-    for (std::uint64_t i = 0; i < rows; i += (i + 1) % d == 0 ? 3 * d + 1 : 1) {
-      Float* const a = x + i * stride + begin;
-      Float* const b = a + d * stride;
-      Float* const c = b + d * stride;
-      Float* const e = c + d * stride;
-      for (std::uint64_t j = 0; j < width; ++j) {
-        const Float ab = a[j] + b[j];
-        const Float a_b = a[j] - b[j];
-        const Float ce = c[j] + e[j];
-        const Float c_e = c[j] - e[j];
-        a[j] = ab + ce;
-        b[j] = a_b + c_e;
-        c[j] = ab - ce;
-        e[j] = a_b - c_e;
-      }
-    }
-  if (d < rows)
-    for (std::uint64_t i = 0; i < d; ++i) {
-      Float* const a = x + i * stride + begin;
-      Float* const b = a + d * stride;
-      for (std::uint64_t j = 0; j < width; ++j) {
-        const Float sum = a[j] + b[j];
-        const Float difference = a[j] - b[j];
-        a[j] = sum;
-        b[j] = difference;
-      }
-    }
+void columns(Float* x, std::uint64_t rows, std::uint64_t stride, std::uint64_t width,
+             Float* scratch) {
+  for (std::uint64_t i = 0; i < rows; ++i)
+    for (std::uint64_t j = 0; j < width; ++j) scratch[i * width + j] = x[i * stride + j];
+  levels(scratch, rows * width, width);
+  for (std::uint64_t i = 0; i < rows; ++i)
+    for (std::uint64_t j = 0; j < width; ++j) x[i * stride + j] = scratch[i * width + j];
+}
+
+// Changes the sign of value t where bit t of the byte is one; 8 values or less.
+template <typename Float>
+inline void flip_eight(Float* x, unsigned byte, unsigned count) {
+  using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
+  constexpr unsigned kSignBit = 8 * sizeof(Float) - 1;
+  for (unsigned t = 0; t < count; ++t) {
+    Bits bits;
+    std::memcpy(&bits, x + t, sizeof bits);
+    bits ^= (static_cast<Bits>(byte) << (kSignBit - t)) & (Bits{1} << kSignBit);
+    std::memcpy(x + t, &bits, sizeof bits);
+  }
+}
+
+// x[i] by bit skip + i, skip < 8.
+template <typename Float>
+void flip(Float* x, std::uint64_t skip, std::size_t count, const std::uint8_t* signs) {
+  if (skip != 0 && count != 0) {
+    const auto head = static_cast<unsigned>(std::min<std::uint64_t>(count, 8 - skip));
+    flip_eight(x, static_cast<unsigned>(*signs++) >> skip, head);
+    x += head;
+    count -= head;
+  }
+  for (; count >= 8; count -= 8, x += 8) flip_eight(x, *signs++, 8);
+  if (count != 0) flip_eight(x, *signs, static_cast<unsigned>(count));
 }
 
 }  // namespace
@@ -134,30 +146,28 @@ void hadamard(span<Float> x, unsigned threads) {
   if (size == 0 || (size & (size - 1)) != 0 || size > kMaxHadamard)
     throw std::invalid_argument("the length must be a power of two up to 2**30, not " +
                                 std::to_string(size));
-  const std::uint64_t row = std::min(size, kBlock);
-  parallel_for(Range{0, size, kGrain, row}, threads, [&](std::uint64_t begin, std::uint64_t end) {
-    for (std::uint64_t i = begin; i < end; i += row) block(x.data() + i, row);
+  const std::uint64_t block = std::min(size, kBlock<Float>);
+  parallel_for(Range{0, size, kGrain, block}, threads, [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t i = begin; i < end; i += block) levels(x.data() + i, block, 1);
   });
-  // Columns at the largest power of two that leaves a strip in the second-level cache.
-  for (std::uint64_t stride = row; stride < size;) {
-    const std::uint64_t rows = std::min(size / stride, std::uint64_t{1024});
-    const std::uint64_t strips = stride / kStrip;
-    const std::uint64_t groups = size / (rows * stride);
-    const std::uint64_t grain = std::max<std::uint64_t>(1, kGrain / (rows * kStrip));
-    parallel_for(Range{0, groups * strips, grain}, threads,
-                 [&](std::uint64_t begin, std::uint64_t end) {
-                   for (std::uint64_t i = begin; i < end; ++i)
-                     columns(x.data() + i / strips * rows * stride, rows, stride,
-                             i % strips * kStrip, (i % strips + 1) * kStrip);
-                 });
-    stride *= rows;
+  std::uint64_t rows = 1;
+  for (std::uint64_t stride = block; stride < size; stride *= rows) {
+    rows = std::min(size / stride, kMostRows);
+    const std::uint64_t width = kBlock<Float> / kMostRows;
+    const std::uint64_t strips = stride / width;
+    const std::uint64_t all = size / (rows * width);
+    const Range range{0, all, std::max<std::uint64_t>(1, kGrain / (rows * width))};
+    parallel_for(range, threads, [&](std::uint64_t begin, std::uint64_t end) {
+      Secret<Float[kBlock<Float>]> scratch;
+      for (std::uint64_t i = begin; i < end; ++i)
+        columns(x.data() + i / strips * rows * stride + i % strips * width, rows, stride, width,
+                *scratch);
+    });
   }
 }
 
 template <typename Float>
 void flip_signs(span<Float> x, const Seeds& seed, std::uint64_t first, unsigned threads) {
-  using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-  constexpr unsigned kSignBit = 8 * sizeof(Float) - 1;
   constexpr std::uint64_t kMostBits = std::uint64_t{1} << 63;  // so that sums stay in 64 bits
   if (first >= kMostBits || x.size() > kMostBits - first)
     throw std::invalid_argument("first + length must not pass 2**63 signs");
@@ -169,13 +179,9 @@ void flip_signs(span<Float> x, const Seeds& seed, std::uint64_t first, unsigned 
       const std::uint64_t byte = i / 8;
       const std::uint64_t stop = std::min(end, 8 * (byte + kSignBytes));
       keys.keystream(0, byte, {*signs, static_cast<std::size_t>((stop + 7) / 8 - byte)});
-      for (; i < stop; ++i) {
-        Float& value = x[static_cast<std::size_t>(i - first)];
-        Bits bits;
-        std::memcpy(&bits, &value, sizeof bits);
-        bits ^= static_cast<Bits>((*signs)[i / 8 - byte] >> (i % 8) & 1) << kSignBit;
-        std::memcpy(&value, &bits, sizeof bits);
-      }
+      Float* const at = x.data() + (i - first);
+      flip(at, i % 8, static_cast<std::size_t>(stop - i), *signs);
+      i = stop;
     }
   });
 }

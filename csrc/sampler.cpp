@@ -62,8 +62,8 @@ struct Sampler::Proposal {
   }
 };
 
-Sampler::Sampler(const Law& law, Decide decide) : density_(law), decide_(decide) {
-  double area = density_.rough_total() / kSlots;
+Sampler::Sampler(const Law& law, Decide decide, double slack) : density_(law), decide_(decide) {
+  double area = slack * density_.rough_total() / kSlots;
   while (!build(rounded_up(area)))
     area *= std::max(1.004, 0.999 * static_cast<double>(used_) / static_cast<double>(kSlots));
 }

@@ -52,7 +52,9 @@ enum class Decide : std::uint8_t { by_bounds, exactly };
 
 class Sampler {
  public:
-  explicit Sampler(const Law& law, Decide decide = Decide::by_bounds);
+  // slack: how many times larger than needed a slot's area is, >= 1. More makes pieces coarser,
+  // tails begin nearer and rejections frequent, for tests of just these; the law is the same.
+  explicit Sampler(const Law& law, Decide decide = Decide::by_bounds, double slack = 1);
 
   // The block's 128 numbers.
   void draw(const PrgKeys& keys, std::uint64_t block, std::int64_t* out) const;

@@ -15,9 +15,10 @@ DIGITS = 50
 
 @dataclass(frozen=True)
 class ExactLaw:
-    """A symmetric law: pmf[k] for k >= 0, as far as it is above 10^-40."""
+    """pmf[k] for k >= 0, as far as it is above 10^-40; for k < 0 the same, or none."""
 
     pmf: tuple[Decimal, ...]
+    symmetric: bool = True
 
     def __call__(self, k: int) -> float:
         return float(self.pmf[abs(k)]) if abs(k) < len(self.pmf) else 0.0
@@ -35,15 +36,15 @@ class ExactLaw:
     def array(self, reach: int) -> np.ndarray:
         """P[-reach..reach]."""
         half = np.array([self(k) for k in range(reach + 1)])
-        return np.concatenate([half[:0:-1], half])
+        return np.concatenate([half[:0:-1] if self.symmetric else np.zeros(reach), half])
 
 
-def _law(weight: Callable[[int], Decimal], normalized: bool = False) -> ExactLaw:
+def _law(weight: Callable[[int], Decimal]) -> ExactLaw:
     with localcontext(prec=DIGITS):
         weights = []
         while not weights or weights[-1] > weights[0] * Decimal("1e-40"):
             weights.append(weight(len(weights)))
-        total = 1 if normalized else weights[0] + 2 * sum(weights[1:])
+        total = weights[0] + 2 * sum(weights[1:])
         return ExactLaw(tuple(w / total for w in weights))
 
 
@@ -59,29 +60,43 @@ def laplace(rate: Fraction) -> ExactLaw:
     return _law(lambda k: (-_decimal(k * rate)).exp())
 
 
-def _difference(first: Decimal, ratio: Callable[[int], Decimal]) -> ExactLaw:
-    """Of two independent numbers with pmf(0) = first, pmf(j + 1) = pmf(j) * ratio(j)."""
+def _step_by_step(first: Decimal, ratio: Callable[[int], Decimal]) -> ExactLaw:
+    """pmf(0) = first, pmf(j + 1) = pmf(j) * ratio(j)."""
     with localcontext(prec=DIGITS):
         pmf, best = [first], first
         while pmf[-1] > best * Decimal("1e-45") or ratio(len(pmf)) > 1:
             pmf.append(pmf[-1] * ratio(len(pmf) - 1))
             best = max(best, pmf[-1])
-        scaled = [int(p.scaleb(60)) for p in pmf]  # integers are faster to convolve
+        return ExactLaw(tuple(pmf), symmetric=False)
+
+
+def _difference(law: ExactLaw) -> ExactLaw:
+    """Of two independent numbers."""
+    with localcontext(prec=DIGITS):
+        scaled = [int(p.scaleb(60)) for p in law.pmf]  # integers are faster to convolve
         count = len(scaled)
         sums = [sum(scaled[j] * scaled[j + k] for j in range(count - k)) for k in range(count)]
         return ExactLaw(tuple(Decimal(s).scaleb(-120) for s in sums if s > 10**80))
 
 
-def skellam(variance: Fraction) -> ExactLaw:
+def poisson(mean: Fraction) -> ExactLaw:
     with localcontext(prec=DIGITS):
-        mean = _decimal(variance / 2)
-        return _difference((-mean).exp(), lambda j: mean / (j + 1))
+        s = _decimal(mean)
+        return _step_by_step((-s).exp(), lambda j: s / (j + 1))
+
+
+def polya(shape: Fraction, rate: Fraction) -> ExactLaw:
+    with localcontext(prec=DIGITS):
+        p, r = (-_decimal(rate)).exp(), _decimal(shape)
+        return _step_by_step((r * (1 - p).ln()).exp(), lambda j: p * (j + r) / (j + 1))
+
+
+def skellam(variance: Fraction) -> ExactLaw:
+    return _difference(poisson(variance / 2))
 
 
 def polya_difference(shape: Fraction, rate: Fraction) -> ExactLaw:
-    with localcontext(prec=DIGITS):
-        p, r = (-_decimal(rate)).exp(), _decimal(shape)
-        return _difference((r * (1 - p).ln()).exp(), lambda j: p * (j + r) / (j + 1))
+    return _difference(polya(shape, rate))
 
 
 def histogram(numbers: np.ndarray, reach: int) -> np.ndarray:

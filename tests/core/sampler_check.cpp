@@ -4,6 +4,9 @@
 //       exit 1 unless bounds and long integers decide all proposals of so many blocks alike
 //   sampler_check density KIND NUMERATOR DENOMINATOR SHAPE_NUMERATOR SHAPE_DENOMINATOR X...
 //       for each X: the bounds of rho(X), in hexadecimal, and rho(X) from long integers
+//   sampler_check rough KIND NUMERATOR DENOMINATOR SHAPE_NUMERATOR SHAPE_DENOMINATOR BLOCKS SLACK
+//       the numbers of so many blocks from a sampler with coarse pieces, near tails and many
+//       rejections; exit 1 unless long integers decide the first block alike
 
 #include <cmath>
 #include <cstdio>
@@ -43,6 +46,32 @@ double quotient(const Quotient& q) {
   return low;
 }
 
+PrgKeys some_keys() {
+  static std::uint8_t seed[40];
+  for (std::size_t i = 0; i < sizeof seed; ++i) seed[i] = static_cast<std::uint8_t>(i * 37 + 11);
+  return {active_kernels(), {Prg::aes256, seed, 1}};
+}
+
+int rough(char** argv) {
+  const Law law = law_from(argv);
+  const double slack = std::strtod(argv[6], nullptr);
+  const Sampler fast(law, Decide::by_bounds, slack);
+  const Sampler slow(law, Decide::exactly, slack);
+  const PrgKeys keys = some_keys();
+  const std::uint64_t blocks = std::strtoull(argv[5], nullptr, 10);
+  for (std::uint64_t block = 0; block < blocks; ++block) {
+    std::int64_t numbers[kNumbersPerBlock];
+    std::int64_t others[kNumbersPerBlock];
+    fast.draw(keys, block, numbers);
+    if (block == 0) {
+      slow.draw(keys, block, others);
+      if (std::memcmp(numbers, others, sizeof numbers) != 0) return 1;
+    }
+    for (const std::int64_t number : numbers) std::printf("%lld\n", static_cast<long long>(number));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -56,10 +85,9 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
-  std::uint8_t seed[40];
-  for (std::size_t i = 0; i < sizeof seed; ++i) seed[i] = static_cast<std::uint8_t>(i * 37 + 11);
+  if (std::strcmp(argv[1], "rough") == 0) return argc == 9 ? rough(argv + 2) : 2;
   const Law law = law_from(argv + 1);
-  const PrgKeys keys(active_kernels(), {Prg::aes256, seed, 1});
+  const PrgKeys keys = some_keys();
   const Sampler fast(law);
   const Sampler slow(law, Decide::exactly);
   const std::uint64_t blocks = std::strtoull(argv[6], nullptr, 10);

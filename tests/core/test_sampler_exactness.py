@@ -7,9 +7,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from core import native
+from core import exact_laws, native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,29 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_long_integers_decide_alike(program: Path, law: tuple[object, ...], blocks: int) -> None:
     assert native.run(program, *law, blocks).returncode == 0
+
+
+ROUGH: dict[str, tuple[tuple[int, ...], exact_laws.ExactLaw]] = {
+    "gaussian": ((21, 2, 1, 1), exact_laws.gaussian(Fraction(21, 2))),
+    "laplace": ((1, 50, 1, 1), exact_laws.laplace(Fraction(1, 50))),
+    "poisson": ((10_000, 3, 1, 1), exact_laws.poisson(Fraction(10_000, 3))),
+    "polya": ((1, 50, 1, 3), exact_laws.polya(Fraction(1, 3), Fraction(1, 50))),
+}
+
+
+@pytest.mark.parametrize("slack", [3, 40, 300])
+@pytest.mark.parametrize("kind", list(ROUGH))
+def test_the_law_does_not_depend_on_the_table(program: Path, kind: str, slack: int) -> None:
+    """Tails of large mass, and blocks that need more proposals than have words in one piece."""
+    parameters, exact = ROUGH[kind]
+    result = native.run(program, "rough", kind, *parameters, 2000, slack)
+    assert result.returncode == 0
+    numbers = np.array(result.stdout.split(), np.int64)
+    reach = len(exact.pmf)
+    counts, probabilities = exact_laws.histogram(numbers, reach), exact.array(reach)
+    assert len(numbers) == 2000 * 128
+    assert abs(exact_laws.chi_square(counts, probabilities)) < 5
+    assert exact_laws.kolmogorov(counts, probabilities) < 2.7
 
 
 def log_gaussian(x: int, s: Fraction, _: Fraction) -> float:
