@@ -122,6 +122,15 @@ def test_the_reference_knows_the_geometric_law(rate: str, zero: float, variance:
     assert law.variance == pytest.approx(variance, rel=1e-11)
 
 
+def test_neighbors_and_blocks_are_independent(
+    drawn: tuple[np.ndarray, exact_laws.ExactLaw],
+) -> None:
+    numbers = drawn[0].astype(float)
+    for lag in (1, 2, 64, 127, 128, 129, 256, 8192):
+        products = numbers[lag:] * numbers[:-lag]
+        assert abs(products.mean()) < DEVIATE * products.std() / math.sqrt(len(products)) + 1e-12
+
+
 def test_shares_of_skellam_noise_sum_to_the_central_law() -> None:
     total = sum(draw(_core.sample_skellam, Fraction(9, 7), number=n) for n in range(7))
     law = exact_laws.skellam(Fraction(9))

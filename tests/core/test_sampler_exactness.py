@@ -33,10 +33,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("gaussian", 1, 10, 1, 1), 20),
         (("gaussian", 1, 4, 1, 1), 20),
-        (("gaussian", 10**10 + 7, 3, 1, 1), 4),
-        (("gaussian", 2**61 + 1, 1, 1, 1), 4),
+        (("gaussian", 10**10 + 7, 3, 1, 1), 200),
+        (("gaussian", 2**61 + 1, 1, 1, 1), 100),
         (("laplace", 1, 1, 1, 1), 20),
-        (("laplace", 1, 10**6, 1, 1), 4),
+        (("laplace", 1, 10**6, 1, 1), 100),
         (("poisson", 1, 8, 1, 1), 40),
         (("poisson", 21, 2, 1, 1), 20),
         (("poisson", 5001, 2, 1, 1), 4),
