@@ -3,7 +3,8 @@
 The names below are the public interface. `secure_aggregate` plays every party in this process;
 `PairwiseMasking` makes the parties of a real deployment; `FixedPoint` says how floats become ring
 elements; `choose_parameters` says how many neighbors a client needs among many;
-`federated_averaging` is the learning loop on top.
+`federated_averaging` is the learning loop on top. `calibrate_noise` and `PrivacyAccountant` say how
+much noise differential privacy takes, and what it has cost (`fedsecure.privacy` has the rest).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
 from fedsecure.participation import ParticipationLog
 from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.parameters import choose_parameters
+from fedsecure.privacy import PrivacyAccountant, calibrate_noise
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking import MaskingClient, MaskingServer, PairwiseMasking
 from fedsecure.protocols.session import Session
@@ -59,11 +61,13 @@ __all__ = [
     "MaskingServer",
     "PairwiseMasking",
     "ParticipationLog",
+    "PrivacyAccountant",
     "Session",
     "TreeSpec",
     "__version__",
     "active_kernels",
     "available_kernels",
+    "calibrate_noise",
     "choose_parameters",
     "errors",
     "federated_averaging",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 import typing
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fedsecure
-from fedsecure import benchmark
+from fedsecure import benchmark, calibrate
 from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
 from fedsecure.primitives import masks
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _params(arguments)
         elif arguments.command == "bench":
             _bench(arguments)
+        elif arguments.command == "calibrate":
+            _calibrate(arguments)
         else:
             _info()
     except (FedSecureError, OSError) as error:
@@ -82,6 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(
         commands.add_parser(
             "bench", help="the speed of this machine beside other libraries, in about a minute"
+        )
+    )
+    _add_calibrate(
+        commands.add_parser(
+            "calibrate", help="how much noise a differential privacy target takes, explained"
         )
     )
     commands.add_parser("info", help="version, kernels and threads of this installation")
@@ -157,10 +165,66 @@ def _bench(arguments: argparse.Namespace) -> None:
         print(benchmark.as_table(rows))
 
 
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    aim = parser.add_mutually_exclusive_group(required=True)
+    aim.add_argument("--epsilon", type=float, help="what all rounds may spend")
+    aim.add_argument(
+        "--noise-multiplier", type=float, metavar="Z", help="noise, to be told what it spends"
+    )
+    parser.add_argument("--delta", type=float, default=1e-5, help="(default: 1e-5)")
+    parser.add_argument("--rounds", type=_positive_int, required=True, metavar="T")
+    parser.add_argument(
+        "--clients", type=_positive_int, required=True, metavar="N", help="in one round"
+    )
+    parser.add_argument(
+        "--population",
+        type=_positive_int,
+        metavar="M",
+        help="out of how many they are drawn, each on its own (default: all take part)",
+    )
+    parser.add_argument(
+        "--fixed-size", action="store_true", help="exactly N are drawn, without replacement"
+    )
+    parser.add_argument(
+        "--mechanism",
+        choices=typing.get_args(calibrate.Noise),
+        default="gaussian",
+        help="central Gaussian (default) or Laplace noise, or noise shares of the clients",
+    )
+    parser.add_argument(
+        "--dimension",
+        type=_positive_int,
+        default=1_000_000,
+        metavar="D",
+        help="values per update, for skellam and ddgauss (default: 1000000)",
+    )
+    parser.add_argument(
+        "--bits",
+        type=_positive_int,
+        default=24,
+        metavar="B",
+        help="width of the ring, for skellam and ddgauss (default: 24)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("calibrate.png"),
+        metavar="FILE",
+        help="picture of both curves (default: calibrate.png)",
+    )
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    wanted = {
+        each.name: getattr(arguments, each.name) for each in dataclasses.fields(calibrate.Plan)
+    }
+    calibrate.run(calibrate.Plan(**wanted), arguments.out)
+
+
 def _positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a number of rounds: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{value} is too few: give 1 or more")
     return value
 
 

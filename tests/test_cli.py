@@ -145,3 +145,59 @@ def test_module_is_the_command() -> None:
     command = [sys.executable, "-P", "-m", "fedsecure", "--version"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stdout == f"fedsecure {fedsecure.__version__}\n"
+
+
+def calibrate(out: Path, *more: str) -> int:
+    return main(["calibrate", "--rounds", "50", "--out", str(out), *more])
+
+
+def test_calibrate_prints_a_table_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a" / "noise.png"
+    assert calibrate(out, "--epsilon", "8", "--clients", "1000", "--mechanism", "skellam") == 0
+    printed = capsys.readouterr().out
+    last = [line.split() for line in printed.splitlines() if line.split()[:1] == ["50"]]
+    assert 7.992 <= float(last[0][1]) <= 8
+    assert "differential privacy for each client after 50 releases" in printed
+    assert "Opacus" not in printed
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_calibrate_tells_few_silos_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert calibrate(tmp_path / "x.png", "--noise-multiplier", "1", "--clients", "20") == 0
+    printed = capsys.readouterr().out
+    assert "54.3766" in printed
+    assert "DP-SGD inside each silo" in printed
+
+
+def test_calibrate_counts_fixed_cohorts_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fedsecure.calibrate._draw", lambda *_: None)
+    drawn = ["--noise-multiplier", "2", "--clients", "100", "--population", "1000"]
+    assert calibrate(tmp_path / "x.png", *drawn) == 0
+    assert "Poisson sampling" in capsys.readouterr().out
+    assert calibrate(tmp_path / "x.png", *drawn, "--fixed-size") == 0
+    printed = capsys.readouterr().out
+    assert "exactly 100 of 1000" in printed
+    assert "replaced by another" in printed
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--epsilon", "0", "--clients", "10"),
+        ("--epsilon", "1", "--clients", "10", "--population", "5"),
+        ("--epsilon", "1", "--clients", "10", "--fixed-size"),
+        ("--epsilon", "1", "--clients", "10", "--mechanism", "skellam", "--bits", "2"),
+    ],
+)
+def test_calibrate_refuses_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    assert calibrate(tmp_path / "x.png", *more) == 2
+    assert capsys.readouterr().err.startswith("fedsecure: ")
+    assert not (tmp_path / "x.png").exists()

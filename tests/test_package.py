@@ -35,6 +35,14 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert getattr(fedsecure, name).__doc__
 
 
+def test_libraries_of_extras_are_not_imported_with_the_package() -> None:
+    code = (
+        "import sys, fedsecure.privacy; "
+        "print({'dp_accounting', 'scipy', 'matplotlib'} & {*sys.modules})"
+    )
+    assert run_python(code).stdout.strip() == "set()"
+
+
 def test_active_kernels_is_one_of_the_available() -> None:
     from fedsecure import _core
 

@@ -17,7 +17,9 @@ def blocks(document: str) -> list[tuple[str, str]]:
     return [(m[1], m[2]) for m in FENCE.finditer((ROOT / document).read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/paillier.md", "docs/threshold.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/paillier.md", "docs/privacy.md", "docs/threshold.md"]
+)
 def test_python_blocks_print_what_is_shown(document: str) -> None:
     found = blocks(document)
     assert any(language == "python" for language, _ in found)

@@ -1,0 +1,223 @@
+"""The command `fedsecure calibrate`: how much noise a target takes, and what that does to sums."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fedsecure.errors import LocalProtocolError
+from fedsecure.privacy import (
+    DistributedEncoding,
+    FixedSizeSampling,
+    NoSampling,
+    PoissonSampling,
+    PrivacyAccountant,
+    Relation,
+    calibrate_noise,
+    silo_hint,
+)
+from fedsecure.privacy.calibration import Mechanism, make_event
+from fedsecure.privacy.events import Sampling
+
+__all__ = ["Plan", "run"]
+
+Noise = Literal["gaussian", "skellam", "ddgauss", "laplace"]
+_SHOWN_ROUNDS = 10
+_DRAWN_ROUNDS = 25
+
+ORANGE, BLUE, GREY = "#E69F00", "#0072B2", "#777777"
+SIZE = (11.0, 4.2)  # inches
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command was asked for.
+
+    Attributes:
+        epsilon: Target, above 0; None where `noise_multiplier` is given instead.
+        noise_multiplier: z, where epsilon is to be computed.
+        delta: Target.
+        rounds: How many.
+        clients: How many take part in a round, on average under Poisson sampling.
+        population: Out of how many they are drawn; None for all in every round.
+        fixed_size: Whether exactly that many are drawn, instead of each on its own.
+        mechanism: Which noise.
+        dimension: Values per update, for distributed noise.
+        bits: Width of the ring, for distributed noise.
+    """
+
+    epsilon: float | None
+    noise_multiplier: float | None
+    delta: float
+    rounds: int
+    clients: int
+    population: int | None = None
+    fixed_size: bool = False
+    mechanism: Noise = "gaussian"
+    dimension: int = 1_000_000
+    bits: int = 24
+
+    @property
+    def sampling(self) -> Sampling:
+        """How clients are chosen."""
+        if self.population is None or self.population == self.clients:
+            if self.fixed_size and self.population is None:
+                raise LocalProtocolError("cohorts of fixed size are drawn from a --population")
+            return NoSampling()
+        if self.population < self.clients:
+            raise LocalProtocolError(
+                f"{self.clients} clients cannot be drawn from a population of {self.population}"
+            )
+        if self.fixed_size:
+            return FixedSizeSampling(self.population, self.clients)
+        return PoissonSampling(self.clients / self.population)
+
+    @property
+    def relation(self) -> Relation:
+        """The neighboring relation that goes with the sampling."""
+        fixed = isinstance(self.sampling, FixedSizeSampling)
+        return Relation.REPLACE_ONE if fixed else Relation.REPLACE_SPECIAL
+
+    @property
+    def noise(self) -> Mechanism:
+        """What makes the events."""
+        if self.mechanism in {"gaussian", "laplace"}:
+            return self.mechanism
+        encoding = DistributedEncoding(self.clients, self.dimension, self.bits)
+        return encoding.skellam if self.mechanism == "skellam" else encoding.ddgauss
+
+
+def run(plan: Plan, out: Path) -> None:
+    """Prints the noise, a table of epsilon over rounds and the report, and draws both curves.
+
+    Args:
+        plan: What was asked for.
+        out: Where the PNG goes; its folder is made.
+
+    Raises:
+        FedSecureError: The plan cannot be met; see `calibrate_noise`.
+        OSError: The file cannot be written.
+    """
+    z = plan.noise_multiplier
+    if z is None:
+        if plan.epsilon is None:
+            raise LocalProtocolError("give a target epsilon, or a noise multiplier")
+        z = calibrate_noise(
+            plan.epsilon,
+            plan.delta,
+            plan.rounds,
+            plan.sampling,
+            mechanism=plan.noise,
+            relation=plan.relation,
+        )
+    accountant = _spend(plan, z, plan.rounds)
+    report = accountant.report(plan.delta)
+    print(f"noise multiplier {z:.6g} ({plan.mechanism}), {plan.clients} clients a round")
+    print(f"\n{'rounds':>8}  {'epsilon':>10}  {'noise per coordinate of the mean / clip'}")
+    for rounds in _some(plan.rounds, _SHOWN_ROUNDS):
+        spent = _spend(plan, z, rounds).get_epsilon(plan.delta)
+        print(f"{rounds:>8}  {spent:>10.4f}  {_per_coordinate(plan, z, plan.clients):.3g}")
+    print(f"\n{report}")
+    hint = silo_hint(plan.clients, report.epsilon)
+    if hint:
+        print(f"\n{hint}.")
+    _draw(plan, z, out)
+
+
+def _spend(plan: Plan, z: float, rounds: int) -> PrivacyAccountant:
+    accountant = PrivacyAccountant(plan.relation)
+    make = make_event(plan.noise)
+    accountant.compose(make(z, plan.sampling, plan.relation), rounds)
+    return accountant
+
+
+def _per_coordinate(plan: Plan, z: float, clients: int) -> float:
+    """Returns the standard deviation of one coordinate of the mean of a cohort, over the clip."""
+    # Under replacing, a calibrated Gaussian multiplier counts in units of twice the clip.
+    replaced = plan.relation is Relation.REPLACE_ONE and plan.mechanism in {"gaussian", "laplace"}
+    spread = math.sqrt(2) if plan.mechanism == "laplace" else 1.0
+    return z * spread * (2 if replaced else 1) / clients
+
+
+def _some(rounds: int, most: int) -> list[int]:
+    """Returns up to so many numbers of rounds from 1 to all, evenly on a log scale."""
+    steps = [round(rounds ** (step / (most - 1))) for step in range(most)]
+    return sorted(set(steps))
+
+
+def _draw(plan: Plan, z: float, out: Path) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        print("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=SIZE, dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{plan.mechanism} noise, multiplier {z:.4g}, {plan.sampling}", fontsize=12)
+    spent, noise = figure.subplots(1, 2)
+    rounds = _some(plan.rounds, _DRAWN_ROUNDS)
+    spent.plot(
+        rounds,
+        [_spend(plan, z, each).get_epsilon(plan.delta) for each in rounds],
+        color=BLUE,
+        label=f"delta = {plan.delta:.3g}",
+    )
+    if plan.epsilon is not None:
+        spent.axhline(plan.epsilon, color=GREY, linestyle="--", linewidth=1, label="target")
+    spent.legend(frameon=False)
+    _finish(spent, "Epsilon by round", "round", "epsilon")
+    _draw_trade(plan, noise)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    print(f"written: {out}")
+
+
+def _draw_trade(plan: Plan, panel: Any) -> None:
+    """Draws the noise on the mean over epsilon, for cohorts of several sizes."""
+    center = plan.epsilon if plan.epsilon is not None else 4.0
+    targets = [center * factor for factor in (0.25, 0.5, 1, 2, 4)]
+    sizes = [plan.clients, 10 * plan.clients, 100 * plan.clients]
+    for clients, color in zip(sizes, (ORANGE, BLUE, GREY), strict=True):
+        points = list(_trade(plan, clients, targets))
+        panel.loglog(
+            *zip(*points, strict=True), color=color, marker="o", label=f"{clients} clients"
+        )
+    panel.legend(frameon=False)
+    _finish(
+        panel,
+        "Noise on one coordinate of the mean, all take part",
+        f"epsilon after {plan.rounds} rounds",
+        "standard deviation / clip",
+    )
+
+
+def _trade(plan: Plan, clients: int, targets: Sequence[float]) -> Sequence[tuple[float, float]]:
+    # Without sampling, so that cohorts differ in nothing but their size; RDP, for a picture.
+    whole = Plan(None, 1.0, plan.delta, plan.rounds, clients, mechanism=plan.mechanism)
+    named: Mechanism = "laplace" if plan.mechanism == "laplace" else "gaussian"
+    return [
+        (
+            epsilon,
+            _per_coordinate(
+                whole,
+                calibrate_noise(
+                    epsilon, plan.delta, plan.rounds, mechanism=named, accountant="rdp"
+                ),
+                clients,
+            ),
+        )
+        for epsilon in targets
+    ]
+
+
+def _finish(panel: Any, title: str, x_label: str, y_label: str) -> None:
+    panel.set_title(title, fontsize=10)
+    panel.set_xlabel(x_label)
+    panel.set_ylabel(y_label)
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)

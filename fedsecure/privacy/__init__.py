@@ -1,0 +1,69 @@
+"""Differential privacy: what noisy releases cost, and how much noise meets a target.
+
+>>> from fedsecure.privacy import Gaussian, PoissonSampling, PrivacyAccountant, Relation
+>>> relation = Relation.ADD_OR_REMOVE_ONE
+>>> accountant = PrivacyAccountant(relation, epsilon=2.0, delta=1e-5)
+>>> accountant.compose(Gaussian(1.0, sampling=PoissonSampling(0.01), relation=relation), 1000)
+>>> round(accountant.get_epsilon(1e-5), 3)
+1.828
+
+Accounting needs the extra ``privacy`` (``pip install 'fedsecure[privacy]'``); importing this module
+does not.
+"""
+
+from fedsecure.privacy.accounting import PrivacyAccountant
+from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
+from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.events import (
+    DDGauss,
+    DiscreteLaplace,
+    Event,
+    ExponentialMechanism,
+    FixedSizeSampling,
+    Gaussian,
+    Laplace,
+    NoSampling,
+    PoissonSampling,
+    Relation,
+    Skellam,
+)
+from fedsecure.privacy.report import PrivacyReport, silo_hint
+from fedsecure.privacy.scaling import (
+    DistributedEncoding,
+    heuristic_scale,
+    least_bits,
+    rounded_l1_bound,
+    rounded_l2_bound,
+)
+from fedsecure.privacy.shares import excess_variance, guaranteed_variance, share_variance
+
+__all__ = [
+    "AdaptiveClip",
+    "DDGauss",
+    "DiscreteLaplace",
+    "DistributedEncoding",
+    "Event",
+    "ExponentialMechanism",
+    "FixedSizeSampling",
+    "Gaussian",
+    "Laplace",
+    "NoSampling",
+    "PoissonSampling",
+    "PrivacyAccountant",
+    "PrivacyReport",
+    "Relation",
+    "Skellam",
+    "calibrate_noise",
+    "excess_variance",
+    "gaussian_epsilon",
+    "gaussian_sigma",
+    "guaranteed_variance",
+    "heuristic_scale",
+    "indicator_sigma",
+    "least_bits",
+    "rounded_l1_bound",
+    "rounded_l2_bound",
+    "share_variance",
+    "silo_hint",
+    "update_noise_multiplier",
+]
