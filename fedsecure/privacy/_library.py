@@ -33,7 +33,8 @@ __all__ = [
     "rdp_epsilon",
 ]
 
-_CACHED = 64
+# Distributions take megabytes each; a run asks for the same event, one count after another.
+_CACHED = 8
 
 
 def _library() -> ModuleType:
@@ -127,29 +128,35 @@ def loss_distribution(ledger: Mapping[Event, int], epsilon_of_choice: Any) -> An
 def _of_choice(epsilon: float, count: int) -> Any:
     pld = _library().pld
     target = pld.common.DifferentialPrivacyParameters(epsilon, 0.0)
-    return _repeated(pld.privacy_loss_distribution.from_privacy_parameters(target), count)
+    one = pld.privacy_loss_distribution.from_privacy_parameters(target)
+    return one if count == 1 else one.self_compose(count)
 
 
 @lru_cache(maxsize=_CACHED)
 def _of_noise(event: Event, count: int) -> Any:
-    made = _library().pld.privacy_loss_distribution
-    # The library doubles the sensitivity under replacing; ours is that of the relation already.
-    q = 1.0 if isinstance(event.sampling, NoSampling) else event.sampling.q
+    if isinstance(event, Gaussian) and _q(event) == 1:
+        # So many Gaussian releases are one with less noise.
+        made = _library().pld.privacy_loss_distribution
+        return made.from_gaussian_mechanism(event.noise_multiplier / math.sqrt(count))
+    one = _of_one(event)
+    return one if count == 1 else one.self_compose(count)
+
+
+@lru_cache(maxsize=_CACHED)
+def _of_one(event: Event) -> Any:
+    made, q = _library().pld.privacy_loss_distribution, _q(event)
+    # The library would double the sensitivity under replacing; ours is that of the relation
+    # already. So it is never told the relation.
     if isinstance(event, Gaussian):
-        if q == 1:
-            spread = event.noise_multiplier / math.sqrt(count)
-            return made.from_gaussian_mechanism(spread)
-        one = made.from_gaussian_mechanism(event.noise_multiplier, sampling_prob=q)
-    elif isinstance(event, Laplace):
-        one = made.from_laplace_mechanism(event.noise_multiplier, sampling_prob=q)
-    elif isinstance(event, DiscreteLaplace):
-        one = made.from_discrete_laplace_mechanism(
+        return made.from_gaussian_mechanism(event.noise_multiplier, sampling_prob=q)
+    if isinstance(event, Laplace):
+        return made.from_laplace_mechanism(event.noise_multiplier, sampling_prob=q)
+    if isinstance(event, DiscreteLaplace):
+        return made.from_discrete_laplace_mechanism(
             event.noise_parameter, event.sensitivity, sampling_prob=q
         )
-    else:
-        raise TypeError(type(event).__name__)
-    return _repeated(one, count)
+    raise TypeError(type(event).__name__)
 
 
-def _repeated(one: Any, count: int) -> Any:
-    return one if count == 1 else one.self_compose(count)
+def _q(event: Event) -> float:
+    return 1.0 if isinstance(event.sampling, NoSampling) else event.sampling.q

@@ -38,7 +38,7 @@ WIDE = DistributedEncoding(100, 10**6, bits=24)
         (8.0, 1e-5, 50, 1.0, "gaussian", "pld"),
         (2.0, 1e-5, 1000, 0.01, "gaussian", "pld"),
         (0.1, 1e-6, 10, 0.1, "gaussian", "rdp"),
-        (3.0, 1e-5, 100, FixedSizeSampling(1000, 10), "gaussian", "rdp"),
+        (3.0, 1e-5, 100, FixedSizeSampling(1000, 10), WIDE.skellam, "rdp"),
         (1.0, 1e-5, 20, 1.0, "laplace", "pld"),
         (2.0, 1e-5, 100, PoissonSampling(0.1), WIDE.skellam, "pld"),
         (2.0, 1e-5, 10, 1.0, WIDE.ddgauss, "pld"),
