@@ -145,6 +145,13 @@ void run_paillier(const std::string& operation) {
     const PaillierSecretBase powers(key, base, kBits, 1);
     return key->encrypt(numbers, &powers, randomness, out, 1);
   }
+  if (operation == "slots") {
+    const Slots slots{21, 90, {modulus, sizeof modulus}};
+    const span<std::uint8_t> packed(bytes, sizeof plaintexts);
+    pack_slots<std::uint32_t>({ring, 180}, slots, packed);
+    unpack_slots<std::uint32_t>(packed, slots, {other, 180});
+  }
+  if (operation != "encrypt" && operation != "power") return;  // a key leaves public numbers behind
   const PaillierPublic key({modulus, sizeof modulus});
   if (operation == "encrypt") {
     const PaillierBase powers(key.modulus(), base, kBits, 1);
@@ -154,12 +161,6 @@ void run_paillier(const std::string& operation) {
   if (operation == "power") {
     key.power(rows, {exponents[0], sizeof exponents[0]}, out, 1);
     key.power_each(rows, {exponents[0], sizeof exponents}, out, 1);
-  }
-  if (operation == "slots") {
-    const Slots slots{21, 90, {modulus, sizeof modulus}};
-    const span<std::uint8_t> packed(bytes, sizeof plaintexts);
-    pack_slots<std::uint32_t>({ring, 180}, slots, packed);
-    unpack_slots<std::uint32_t>(packed, slots, {other, 180});
   }
 }
 
