@@ -13,8 +13,10 @@ import pytest
 
 from fedsecure import _core, benchmark
 from fedsecure.benchmark import baselines, masking, rounds, timing
+from fedsecure.benchmark.paillier import PaillierSizes, gain_rows, paillier_rows
 from fedsecure.benchmark.parties import Case, Session
 from fedsecure.cli import main
+from fedsecure.paillier import generate_keypair
 from fedsecure.primitives import ports
 
 TINY = benchmark.Sizes(
@@ -24,6 +26,7 @@ TINY = benchmark.Sizes(
     complete=Case(clients=7, weights=200, neighbors=None, gone=1),
     measured=2,
     repeats=2,
+    paillier=PaillierSizes(bits=(2048,), ours=8, theirs=1, ckks=1),
 )
 FLOWER = {
     "client_pass_vs_flower",
@@ -40,6 +43,22 @@ OTHERS = {
     "mask_k16_two_threads",
     "wire_bits_overhead",
 }
+PHE = {
+    f"paillier2048_{what}_vs_phe"
+    for what in (
+        "encrypt_half",
+        "encrypt_short",
+        "encrypt_full",
+        "encrypt_owner",
+        "add",
+        "decrypt",
+        "packed_encrypt_half",
+        "packed_encrypt_short",
+        "packed_decrypt",
+    )
+}
+PAILLIER = PHE | {"paillier2048_packed_encrypt_short_vs_ckks", "paillier2048_bytes_per_weight"}
+ALL = FLOWER | OTHERS | PAILLIER
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 FIELDS = {"name", "value", "unit", "baseline", "ratio", "note", "spread"}
 needs_flower = pytest.mark.skipif(
@@ -76,8 +95,8 @@ def test_without_flower_its_rows_stay_and_say_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = json.loads(command(monkeypatch, capsys, "--json"))
-    assert {row["name"] for row in rows} == FLOWER | OTHERS
-    assert len(rows) == len(FLOWER | OTHERS)
+    assert {row["name"] for row in rows} == ALL
+    assert len(rows) == len(ALL)
     for row in rows:
         assert set(row) == FIELDS
         if row["name"] in FLOWER:
@@ -92,7 +111,7 @@ def test_with_flower_every_row_has_two_figures_and_their_ratio(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = {row["name"]: row for row in json.loads(command(monkeypatch, capsys, "--json"))}
-    assert set(rows) == FLOWER | OTHERS
+    assert set(rows) == ALL
     for name in FLOWER:
         row = rows[name]
         assert row["ratio"] == pytest.approx(row["baseline"] / row["value"])
@@ -107,7 +126,7 @@ def test_tables_have_every_row_and_the_machine(
 ) -> None:
     printed = command(monkeypatch, capsys, *form)
     starts = [line.strip("| ").split(" ")[0] for line in printed.splitlines()]
-    assert set(starts) >= FLOWER | OTHERS
+    assert set(starts) >= ALL
     assert "numpy " + np.__version__ in printed
     assert ("fedsecure bench --markdown" in printed) == bool(form)
 
@@ -129,7 +148,35 @@ def test_no_second_thread_on_one_processor(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("document", [DOCUMENT, DOCUMENT.parent.parent / "bench" / "README.md"])
 def test_every_row_is_explained(document: Path) -> None:
     text = document.read_text("utf-8")
-    assert [name for name in sorted(FLOWER | OTHERS) if name not in text] == []
+    assert [name for name in sorted(ALL) if name not in text] == []
+
+
+def test_phe_is_measured_under_the_same_key() -> None:
+    pytest.importorskip("phe")
+    rows = {row.name: row for row in paillier_rows(TINY.paillier, 1)}
+    assert set(rows) == PAILLIER
+    for name in PHE:
+        row = rows[name]
+        assert row.ratio == pytest.approx(row.baseline / row.value)
+        assert "phe with" in row.note
+    # 51 slots of 40 bits: 512 bytes for 51 weights, a header, and a last ciphertext that is full.
+    assert rows["paillier2048_bytes_per_weight"].value == pytest.approx(512 / 51, rel=0.05)
+
+
+def test_without_phe_and_tenseal_their_rows_stay_and_say_how_to_install_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("phe", "tenseal", "gmpy2"):
+        monkeypatch.setitem(sys.modules, name, None)
+    rows = {row.name: row for row in paillier_rows(TINY.paillier, 1)}
+    assert set(rows) == PAILLIER
+    for name in PAILLIER - {"paillier2048_bytes_per_weight"}:
+        assert (rows[name].baseline, rows[name].ratio) == (None, None)
+        assert "pip install" in rows[name].note
+    kernels, algorithm, packing = gain_rows(generate_keypair(2048)[0])
+    assert kernels.ratio is None
+    assert algorithm.ratio == pytest.approx(algorithm.baseline / algorithm.value)
+    assert packing.value == 51
 
 
 # --- what is timed ------------------------------------------------------------------------------

@@ -19,6 +19,13 @@ Figures of one thread are seconds of processor, so that other programs disturb t
 - ``server_complete_graph_vs_flower``: the same when all clients are neighbors of all.
 - ``wire_bits_overhead``: bytes of a client's masked input per weight; the baseline is the width of
   the ring, the ratio one plus the overhead. ``wire_bytes_vs_flower``: the same beside Flower's.
+- ``paillier<bits>_*_vs_phe``: one ciphertext of a key of 2048 or 3072 bits, ours and one of phe's
+  under the same key. ``encrypt_half``, ``_short``, ``_full``: by the public key, for each choice of
+  `PublicKey.randomizer`; ``encrypt_owner``: by the private key, with short exponents. ``add``:
+  eight vectors as they come from the wire, multiplied up and given back as bytes.
+  ``packed_*``: the same for each weight, 51 weights of 32 bits in a ciphertext with room for sums
+  of 255, beside one weight per ciphertext; ``packed_encrypt_short_vs_ckks``: beside TenSEAL's CKKS
+  (degree 8192), which is approximate. ``bytes_per_weight``: on the wire.
 
 Rows whose baseline is not installed have None there and a note that says how to install it.
 """
@@ -29,6 +36,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fedsecure.benchmark.masking import mask_rows
+from fedsecure.benchmark.paillier import PaillierSizes, paillier_rows
 from fedsecure.benchmark.parties import Case
 from fedsecure.benchmark.rounds import complete_rows, regular_rows
 from fedsecure.benchmark.rows import Row, as_json, as_markdown, as_table
@@ -41,6 +49,7 @@ __all__ = ["SHORT", "Row", "Sizes", "as_json", "as_markdown", "as_table", "run"]
 
 _REGULAR = Case(clients=100, weights=1_000_000, neighbors=22, gone=10)
 _COMPLETE = replace(_REGULAR, neighbors=None)
+_PAILLIER = PaillierSizes()
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Sizes:
         complete: The round in the complete graph.
         measured: How many of Flower's clients are timed.
         repeats: How often all else is.
+        paillier: How many ciphertexts.
     """
 
     words: int = 1 << 24
@@ -62,6 +72,7 @@ class Sizes:
     complete: Case = _COMPLETE
     measured: int = 7
     repeats: int = 7
+    paillier: PaillierSizes = _PAILLIER
 
 
 SHORT = Sizes()
@@ -80,4 +91,6 @@ def run(sizes: Sizes | None = None, progress: Callable[[str], None] = lambda _: 
     progress("a round with neighbors")
     rows += regular_rows(sizes.regular, sizes.measured, sizes.repeats)
     progress("a round of all with all")
-    return rows + complete_rows(sizes.complete, sizes.repeats)
+    rows += complete_rows(sizes.complete, sizes.repeats)
+    progress("Paillier")
+    return rows + paillier_rows(sizes.paillier, sizes.repeats)

@@ -77,7 +77,7 @@ def as_markdown(rows: Sequence[Row], command: str) -> str:
 def machine() -> str:
     """Returns what a figure depends on, in one line."""
     versions = [f"Python {platform.python_version()}"]
-    for package in ("numpy", "cryptography", "flwr"):
+    for package in ("numpy", "cryptography", "flwr", "phe", "gmpy2", "tenseal"):
         try:
             versions.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
