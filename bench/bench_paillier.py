@@ -31,7 +31,7 @@ from fedsecure.paillier.rows import RunningProduct, weighted_product
 
 BITS = [2048, 3072]
 UNIT = "us/ciphertext"
-OURS, FEW, PEER, ADDED = 512, 64, 8, 8  # ciphertexts in one call
+OURS, FEW, PEER, ADDED = 512, 64, 8, 10  # ciphertexts in one call
 WEIGHT = 12345  # of 14 bits, as a number of examples has
 MILLION = 1_000_000
 KERNEL_SETS = [name for name in _core.available_kernels() if name in ("ifma", "portable")]

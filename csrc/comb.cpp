@@ -41,17 +41,21 @@ Comb::Comb(const Modulus& modulus, const std::uint64_t* base, std::size_t bits, 
   wipe_dead_stack();
 }
 
-// All entries of `count` windows, whose bases are the lanes of a batch.
+// All entries of `count` windows, whose bases are the lanes of a batch. Entries are made one after
+// the other and lie side by side in the table, so they are collected first.
 void Comb::fill_windows(const std::uint64_t* bases, std::size_t first, std::size_t count) {
   const std::size_t lanes = modulus_.lanes();
   const std::size_t words = 2 * modulus_.words();
-  Words entry(modulus_.pair());
-  modulus_.spread(modulus_.powers_of_r(1), words, entry.data());
-  for (std::size_t e = 0; e < kEntries; ++e) {
-    for (std::size_t lane = 0; lane < count; ++lane)
-      for (std::size_t i = 0; i < words; ++i)
-        table_[((first + lane) * words + i) * kEntries + e] = entry[i * lanes + lane];
-    modulus_.mul(entry.data(), bases, entry.data());
+  const std::size_t pair = modulus_.pair();
+  Words entries(kEntries * pair);
+  modulus_.spread(modulus_.powers_of_r(1), words, entries.data());
+  for (std::size_t e = 1; e < kEntries; ++e)
+    modulus_.mul(entries.data() + (e - 1) * pair, bases, entries.data() + e * pair);
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    std::uint64_t* const table = table_.data() + (first + lane) * words * kEntries;
+    for (std::size_t i = 0; i < words; ++i)
+      for (std::size_t e = 0; e < kEntries; ++e)
+        table[i * kEntries + e] = entries[e * pair + i * lanes + lane];
   }
 }
 

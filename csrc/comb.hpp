@@ -4,9 +4,18 @@
 // squarings remain.
 #pragma once
 
+#include <algorithm>
+
 #include "montgomery.hpp"
 
 namespace fedsecure {
+
+// How many of `count` numbers should share one reading of a table: many, as long as some threads
+// get their part.
+inline std::size_t comb_group(std::size_t count) {
+  constexpr std::size_t kLeast = 64, kMost = 256, kShares = 8;
+  return std::min(std::max(count / kShares, kLeast), kMost);
+}
 
 class Comb {
  public:

@@ -117,11 +117,13 @@ std::uint64_t bits_at(span<const std::uint8_t> number, std::size_t position, uns
   return word >> position % 8 & mask_of(width);
 }
 
-// The width with the fewest products: those that make the table, then one for each window.
+// The width with the least work, in products: those that make the table, then for each window one,
+// and the scan of the table, which takes about a product for 64 entries.
 static unsigned best_width(std::size_t bits) {
   unsigned best = 1;
   const auto cost = [&](unsigned width) {
-    return (std::size_t{1} << width) + (bits + width - 1) / width;
+    const std::size_t entries = std::size_t{1} << width;
+    return 64 * entries + (bits + width - 1) / width * (64 + entries);
   };
   for (unsigned width = 2; width <= kMaxWidth; ++width)
     if (cost(width) < cost(best)) best = width;

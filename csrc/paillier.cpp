@@ -10,7 +10,7 @@
 namespace fedsecure {
 namespace {
 
-constexpr std::size_t kGroup = 64;  // numbers that share one reading of a comb's table
+constexpr std::size_t kGrain = 64;  // products worth a thread
 
 // Compares public numbers of the same size.
 bool less(const std::uint8_t* a, const std::uint8_t* b, std::size_t size) {
@@ -202,7 +202,7 @@ void with_factors(const PublicModulus& m, const PaillierBase* base, const Random
   check_randomness(randomness, count, factor_bytes(m, base));
   const PrgKeys keys(m.pairs.tier(), {Prg::aes256, randomness.seed, 1});
   const std::size_t lanes = m.pairs.lanes();
-  const std::size_t grain = base != nullptr ? kGroup : lanes;
+  const std::size_t grain = base != nullptr ? comb_group(count) : lanes;
   for_batches(count, lanes, grain, threads, [&](std::size_t first, std::size_t number) {
     Words factors((number + lanes - 1) / lanes * m.pairs.pair());
     make_factors(m, base, keys, randomness.first + first, number, factors.data());
@@ -294,7 +294,7 @@ void PaillierPublic::multiply(Rows a, Rows b, RowsOut out, unsigned threads) con
   const std::size_t count = a.size() / row_bytes();
   const std::size_t lanes = m.pairs.lanes();
   check_out(out, count, row_bytes());
-  for_batches(count, lanes, kGroup, threads, [&](std::size_t first, std::size_t number) {
+  for_batches(count, lanes, kGrain, threads, [&](std::size_t first, std::size_t number) {
     Words x(m.number());
     Words y(m.number());
     each_batch(number, lanes, [&](std::size_t i, std::size_t size) {

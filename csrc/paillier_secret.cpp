@@ -11,8 +11,6 @@
 namespace fedsecure {
 namespace {
 
-constexpr std::size_t kGroup = 64;  // numbers that share one reading of a comb's table
-
 // A number of lanes * words, or more of them one after the other, from rows.
 void load(const Modulus& m, const std::uint8_t* rows, std::size_t bytes, std::size_t count,
           std::size_t words, std::uint64_t* out) {
@@ -336,7 +334,7 @@ void PaillierSecret::encrypt(Rows plaintexts, const PaillierSecretBase* base,
   const PrgKeys keys(p_.modulus.tier(), {Prg::aes256, randomness.seed, 1});
   const std::size_t lanes = p_.modulus.lanes();
   const std::size_t pair = p_.modulus.pair();
-  const std::uint64_t grain = base != nullptr ? kGroup : lanes;
+  const std::uint64_t grain = base != nullptr ? comb_group(count) : lanes;
   parallel_for({0, count, grain, lanes}, threads, [&](std::uint64_t begin, std::uint64_t end) {
     const std::size_t number = static_cast<std::size_t>(end - begin);
     SecretArray<std::uint8_t> drawn(number * bytes);

@@ -22,7 +22,7 @@ Figures of one thread are seconds of processor, so that other programs disturb t
 - ``paillier<bits>_*_vs_phe``: one ciphertext of a key of 2048 or 3072 bits, ours and one of phe's
   under the same key. ``encrypt_half``, ``_short``, ``_full``: by the public key, for each choice of
   `PublicKey.randomizer`; ``encrypt_owner``: by the private key, with short exponents. ``add``:
-  eight vectors as they come from the wire, multiplied up and given back as bytes.
+  ten vectors as they come from the wire, multiplied up and given back as bytes.
   ``packed_*``: the same for each weight, 51 weights of 32 bits in a ciphertext with room for sums
   of 255, beside one weight per ciphertext; ``packed_encrypt_short_vs_ckks``: beside TenSEAL's CKKS
   (degree 8192), which is approximate. ``bytes_per_weight``: on the wire.

@@ -37,7 +37,7 @@ class PaillierSizes:
 
     Attributes:
         bits: Of the keys, one set of rows for each.
-        ours: Ciphertexts of ours; of additions eight times as many, of the slow ones an eighth.
+        ours: Ciphertexts of ours; of the slow ones an eighth.
         theirs: Ciphertexts of phe's; of additions a hundred times as many.
         ckks: Vectors of 4096 weights that TenSEAL encrypts.
     """
@@ -80,11 +80,10 @@ def _ours(public: PublicKey, private: PrivateKey, sizes: PaillierSizes, *, packe
     many, few = sizes.ours, max(8, sizes.ours // 8)
     numbers = plaintexts(public, many)
     rows = public.with_randomizer("short").encrypt_rows(numbers)
-    wide = np.concatenate([rows] * 8)
     owner = PrivateKey.from_primes(*private.primes, randomizer="short")
     calls: _Calls = {
         "encrypt_owner": (partial(owner.encrypt_rows, numbers), many),
-        "add": (partial(_add, public, wide), len(wide) * _ADDED),
+        "add": (partial(_add, public, rows), len(rows) * _ADDED),
         "decrypt": (partial(private.decrypt_rows, rows[:few]), few),
     }
     for name in _RANDOMIZERS:
@@ -102,7 +101,7 @@ def _ours(public: PublicKey, private: PrivateKey, sizes: PaillierSizes, *, packe
     return calls
 
 
-_ADDED = 8
+_ADDED = 10
 
 
 def _add(public: PublicKey, rows: Any) -> object:
@@ -124,7 +123,7 @@ def plaintexts(public: PublicKey, count: int) -> Any:
 def _packed(public: PublicKey, sizes: PaillierSizes) -> EncryptedVector:
     key = public.with_randomizer("short")
     one = key.encrypt(np.zeros(1, np.float32), encoding=ENCODING, budget=BUDGET)
-    size = one.form.packing.slots * max(8, sizes.ours // 4)
+    size = one.form.packing.slots * sizes.ours
     return key.encrypt(baselines.update(size), encoding=ENCODING, budget=BUDGET)
 
 
