@@ -114,7 +114,7 @@ class PaillierProduct {
   void rows(RowsOut out, unsigned threads) const;
 
  private:
-  void multiply_batch(std::size_t batch, Rows rows, std::size_t first);
+  void multiply_batch(std::size_t batch, Rows rows, std::size_t first, Words& x);
 
   std::shared_ptr<const PublicModulus> modulus_;
   std::size_t count_;

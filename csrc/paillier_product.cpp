@@ -48,13 +48,12 @@ PaillierProduct::PaillierProduct(const PaillierProduct& other)
 }
 
 // The rows of one batch that are among these, which begin at element `first`; 1 for the others.
-void PaillierProduct::multiply_batch(std::size_t batch, Rows rows, std::size_t first) {
+void PaillierProduct::multiply_batch(std::size_t batch, Rows rows, std::size_t first, Words& x) {
   const PublicModulus& m = *modulus_;
   const std::size_t lanes = m.pairs.lanes();
   const std::size_t begin = batch * lanes;
   const std::size_t end = std::min(begin + lanes, count_);
   const std::size_t last = first + rows.size() / row_bytes();
-  Words x(m.number());
   if (first <= begin && end <= last) {
     m.load(rows.data() + (begin - first) * row_bytes(), end - begin, x.data());
   } else {
@@ -87,7 +86,8 @@ void PaillierProduct::multiply(Rows rows, std::size_t first, unsigned threads) {
   const std::uint64_t last = (first + count - 1) / lanes + 1;
   parallel_for({first / lanes, last, (kGrain + lanes - 1) / lanes}, threads,
                [&](std::uint64_t begin, std::uint64_t end) {
-                 for (std::uint64_t i = begin; i < end; ++i) multiply_batch(i, rows, first);
+                 Words x(modulus_->number());
+                 for (std::uint64_t i = begin; i < end; ++i) multiply_batch(i, rows, first, x);
                });
 }
 
@@ -96,20 +96,26 @@ void PaillierProduct::rows(RowsOut out, unsigned threads) const {
   const std::size_t lanes = m.pairs.lanes();
   if (out.size() != count_ * row_bytes())
     throw std::invalid_argument("the output has not one row for each product");
+  // Mostly all batches owe the same.
+  const std::uint64_t usual = debts_.size() == 0 ? 0 : debts_[0];
+  Words usual_factor(m.number());
+  if (usual > 1) repay(m, usual - 1, usual_factor.data());
   const auto body = [&](std::uint64_t begin, std::uint64_t end) {
     Words x(m.number());
-    Words factor(m.number());
-    std::uint64_t known = 0;  // the debt that `factor` is for
+    Words other_factor(m.number());
+    std::uint64_t other = 0;  // the debt that `other_factor` is for
     for (std::uint64_t i = begin; i < end; ++i) {
+      const std::uint64_t debt = debts_[i];
       const std::size_t size = std::min(lanes, count_ - i * lanes);
       const std::uint64_t* product = numbers_.data() + i * m.number();
       std::uint8_t* const to = out.data() + i * lanes * row_bytes();
-      if (debts_[i] == 0) {
+      if (debt == 0) {
         for (std::size_t j = 0; j < size; ++j) to[j * row_bytes()] = 1;
         continue;
       }
-      if (debts_[i] > 1 && debts_[i] != known) repay(m, (known = debts_[i]) - 1, factor.data());
-      if (debts_[i] > 1) {
+      if (debt > 1) {
+        if (debt != usual && debt != other) repay(m, (other = debt) - 1, other_factor.data());
+        const Words& factor = debt == usual ? usual_factor : other_factor;
         m.mul_plain(product, factor.data(), x.data());
         product = x.data();
       }
