@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fedsecure.paillier import EncryptedVector, PublicKey
+    from fedsecure.paillier.keys import Randomizer
 
 __all__ = ["BUDGET", "ENCODING", "PaillierSizes", "gain_rows", "paillier_rows", "plaintexts"]
 
@@ -26,7 +27,8 @@ ENCODING, BUDGET = FixedPoint(clip=8.0, bits=28), 255
 """Weights of 32 bits, and room for the sum of 255 of them: slots of 40 bits."""
 
 _CIPHERTEXT, _WEIGHT = "us/ciphertext", "us/weight"
-_RANDOMIZERS = ("half", "short", "full")
+_RANDOMIZERS: tuple[Randomizer, ...] = ("half", "short", "full")
+_BY_WEIGHT: tuple[Randomizer, ...] = ("half", "short")
 _NO_PHE = "phe is not installed: pip install phe gmpy2"
 _NO_CKKS = "tenseal is not installed: pip install tenseal"
 
@@ -93,7 +95,7 @@ def _ours(public: PublicKey, private: PrivateKey, sizes: PaillierSizes, *, packe
     if packed:
         vector = _packed(public, sizes)
         x = baselines.update(vector.size)
-        for name in ("half", "short"):
+        for name in _BY_WEIGHT:
             key = public.with_randomizer(name)
             encrypt = partial(key.encrypt, x, encoding=ENCODING, budget=BUDGET)
             calls[f"packed_encrypt_{name}"] = encrypt, x.size
