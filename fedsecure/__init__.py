@@ -30,6 +30,7 @@ from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.parameters import choose_parameters
 from fedsecure.privacy import PrivacyAccountant, calibrate_noise
 from fedsecure.protocols.base import Aggregate
+from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
 from fedsecure.protocols.masking import MaskingClient, MaskingServer, PairwiseMasking
 from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
@@ -59,10 +60,12 @@ __all__ = [
     "Identity",
     "MaskingClient",
     "MaskingServer",
+    "PaillierSum",
     "PairwiseMasking",
     "ParticipationLog",
     "PrivacyAccountant",
     "Session",
+    "ThresholdPaillierSum",
     "TreeSpec",
     "__version__",
     "active_kernels",

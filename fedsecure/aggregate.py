@@ -131,6 +131,7 @@ def run_session(
     )
     with reporting(progress=progress) as report:
         clients = _make_clients(protocol, session, trees, factors)
+        clients |= protocol.helpers(session)
         return play(protocol.server(session), clients, drop=drop, observe=observe, progress=report)
 
 
@@ -219,7 +220,7 @@ def _checked_drops(
 
 
 def _check_policy(protocol: object, encoding: object) -> None:
-    needed = ("session", "client", "server", "for_one_process")
+    needed = ("session", "client", "server", "helpers", "for_one_process")
     missing = [name for name in needed if not hasattr(protocol, name)]
     if missing or isinstance(protocol, type):
         raise LocalProtocolError(

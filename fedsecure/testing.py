@@ -16,8 +16,9 @@ from fedsecure.protocols.session import Session
 from fedsecure.protocols.vectors import Upload, VectorSum, contribute, piece_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from fedsecure.protocols.base import Client
     from fedsecure.pytree import PyTree, TreeSpec
 
 __all__ = ["Drop", "PlaintextSum", "play", "run_session"]
@@ -80,6 +81,11 @@ class PlaintextSum:
         if session.protocol != self.name:
             raise LocalProtocolError(f"this session is of {session.protocol}, not {self.name}")
         return _PlainClient(session, client_id, update, weight)
+
+    def helpers(self, session: Session) -> Mapping[int, Client]:
+        """Returns no parties beside clients and server."""
+        del session
+        return {}
 
     def for_one_process(self, client_ids: Iterable[int]) -> PlaintextSum:
         """Returns itself: its parties need nothing to begin with."""

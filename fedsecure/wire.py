@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HEADER_SIZE",
+    "KEY_HOLDER",
     "MAX_PARTIES",
     "SERVER",
     "VECTOR_HEADER_SIZE",
@@ -48,6 +49,9 @@ __all__ = [
 VERSION = 1
 SERVER = 0xFFFF_FFFF
 """The sender field of everything a server sends; therefore never a client's id."""
+
+KEY_HOLDER = SERVER - 1
+"""The sender field of who holds the key of an encrypted sum, where there is one."""
 
 MAX_PARTIES = 1 << 20
 """Bound of every list of parties, whatever a message claims."""

@@ -43,6 +43,7 @@ __all__ = [
     "combine",
     "combine_rows",
     "generate_threshold_keys",
+    "interpolate_rows",
     "verify_partial",
 ]
 
@@ -144,7 +145,27 @@ def combine_rows(
         for done, partial in enumerate(partials, 1):
             verify(public, rows, partial, context)
             report("verify", done, len(partials))
-    used = {partial.index: partial.rows for partial in partials[: public.threshold]}
+    return interpolate_rows(public, partials[: public.threshold])
+
+
+def interpolate_rows(public: ThresholdPublic, partials: Sequence[PartialDecryption]) -> Rows:
+    """Returns the plaintexts behind partial decryptions, each of which `verify_partial` let pass.
+
+    For protocols that verify when a partial decryption comes; from others they are noise.
+
+    Args:
+        public: The dealing.
+        partials: As many as the threshold, of different parties and the same ciphertexts.
+
+    Raises:
+        ThresholdError: Another number of them.
+        CryptoError: They combine to no plaintext.
+    """
+    used = {partial.index: partial.rows for partial in partials}
+    if len(used) != public.threshold:
+        raise ThresholdError(
+            f"{len(used)} different partial decryptions; this key takes {public.threshold}"
+        )
     return _combine.plaintexts(public.key, public.parties, used)
 
 

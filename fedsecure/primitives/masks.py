@@ -22,7 +22,7 @@ from fedsecure.primitives.entropy import Secret
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["MaskSet", "Prg", "PrgName", "reduce", "threads", "unpack_add"]
+__all__ = ["MaskSet", "Prg", "PrgName", "pack", "reduce", "threads", "unpack_add"]
 
 RingArray = NDArray[Any]
 """A 1-D array of uint16, uint32 or uint64."""
@@ -106,6 +106,13 @@ class MaskSet:
 
     def __repr__(self) -> str:
         return f"MaskSet({len(self._signs)} masks, seeds hidden)"
+
+
+def pack(vector: RingArray, bits: int) -> bytes:
+    """Returns the elements of a vector modulo 2^bits in packed form."""
+    out = np.empty(_core.packed_size(vector.size, bits), np.uint8)
+    _core.pack(vector, bits, out, threads=threads())
+    return out.tobytes()
 
 
 def unpack_add(packed: memoryview, bits: int, total: RingArray) -> None:

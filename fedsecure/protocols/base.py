@@ -163,5 +163,8 @@ class Protocol(typing.Protocol):
     def server(self, session: Session) -> Server:
         """Returns the server."""
 
+    def helpers(self, session: Session) -> Mapping[int, Client]:
+        """Returns the parties beside clients and server, by the id that messages reach them at."""
+
     def for_one_process(self, client_ids: Iterable[int]) -> Protocol:
         """Returns this protocol with all that one process needs to play every party."""

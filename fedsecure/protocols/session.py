@@ -39,6 +39,7 @@ NO_MODEL = bytes(32)
 
 MAX_CHUNK = 1 << 27
 _SESSION_KIND = 0
+_MAX_PARAMETERS = 1 << 10
 _MAX_SESSION_BYTES = 1 << 26
 
 
@@ -66,6 +67,7 @@ class _Config(wire.Control, frozen=True):
     ring_bits: Annotated[int, msgspec.Meta(ge=8, le=64)]
     weighted: bool
     chunk: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHUNK)]
+    parameters: Annotated[bytes, msgspec.Meta(max_length=_MAX_PARAMETERS)]
 
 
 class _SessionBody(wire.Control, frozen=True):
@@ -95,6 +97,7 @@ class Session:
         neighbors: k, how many others each client shares with; n - 1 for the complete graph, 0 if
             nothing is shared.
         survivors: Least number of clients in the sum.
+        parameters: What else the protocol pins, in its own form; empty if there is nothing.
 
     Raises:
         LocalProtocolError: A field is out of range.
@@ -115,6 +118,7 @@ class Session:
     verify_keys: tuple[bytes, ...] = ()
     neighbors: int = 0
     survivors: int = 1
+    parameters: bytes = b""
 
     def __post_init__(self) -> None:
         _check_ids(self.client_ids)
@@ -133,6 +137,8 @@ class Session:
         _check_int("suite", self.suite, 0, max(Prg))
         if type(self.weighted) is not bool:
             raise LocalProtocolError(f"weighted is {self.weighted!r}; use True or False")
+        if not isinstance(self.parameters, bytes) or len(self.parameters) > _MAX_PARAMETERS:
+            raise LocalProtocolError(f"parameters are up to {_MAX_PARAMETERS} bytes")
         _ = self.layout
 
     @cached_property
@@ -243,6 +249,7 @@ class Session:
             ring_bits=self.layout.modulus_bits,
             weighted=self.weighted,
             chunk=self.chunk,
+            parameters=self.parameters,
         )
 
 
@@ -314,4 +321,5 @@ def _restore(envelope: wire.Envelope, body: _SessionBody) -> Session:
         model_digest=body.model_digest,
         chunk=config.chunk,
         suite=config.suite,
+        parameters=config.parameters,
     )

@@ -37,6 +37,7 @@ class Session:
     model_digest: bytes
     chunk: int
     verify_keys: list[bytes] = field(default_factory=list)
+    parameters: bytes = b""
 
     @property
     def malicious(self) -> bool:
@@ -68,6 +69,7 @@ class Session:
             self.modulus_bits,
             self.weighted,
             self.chunk,
+            self.parameters,
         ]
 
     def config_digest(self) -> bytes:

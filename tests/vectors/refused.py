@@ -115,11 +115,11 @@ def _sessions(play: Play) -> Iterator[Fault]:
     names = [
         "protocol", "suite", "client_ids", "verify_keys", "threshold", "neighbors", "survivors",
         "leaves", "clip", "bits", "max_weight", "rounding", "overflow", "modulus_bits",
-        "ring_bits", "weighted", "chunk",
+        "ring_bits", "weighted", "chunk", "parameters",
     ]  # fmt: skip
     for reason, name, value in [*_fields(play), *_forms()]:
         yield Fault(reason, good.changed(0, names.index(name), to=value))
-    yield Fault("no chunk", good.changed(0, to=config[:-1]))
+    yield Fault("no parameters", good.changed(0, to=config[:-1]))
     yield Fault("one field more", good.changed(0, to=[*config, 0]))
 
 
@@ -162,6 +162,7 @@ def _fields(play: Play) -> list[tuple[str, str, Any]]:
         ("weighted as a number", "weighted", int(session.weighted)),
         ("no elements in a message", "chunk", 0),
         ("2^27 + 1 elements in a message", "chunk", 2**27 + 1),
+        ("1025 bytes of parameters", "parameters", bytes(1025)),
     ]
 
 

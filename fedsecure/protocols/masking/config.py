@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fedsecure.encoding import FixedPoint
+    from fedsecure.protocols.base import Client
     from fedsecure.pytree import PyTree, TreeSpec
 
 __all__ = ["PairwiseMasking"]
@@ -203,6 +204,11 @@ class PairwiseMasking:
         """
         self._check(session)
         return MaskingServer(session)
+
+    def helpers(self, session: Session) -> Mapping[int, Client]:
+        """Returns no parties beside clients and server."""
+        del session
+        return {}
 
     def identity_of(self, client_id: int) -> Identity | None:
         """Returns a client's secret identity if it is here, as a client's own is."""
