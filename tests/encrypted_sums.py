@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENCODING = FixedPoint(clip=4.0, bits=12, rounding="nearest")
 KINDS = ("one key", "shares")
 IDS = (3, 5, 8, 13, 21)
+QUORUM = 4
 
 
 @cache
@@ -33,7 +34,7 @@ def policy(kind: str, ids: tuple[int, ...] = IDS, **options: Any) -> Any:
     identities = {name: identity(name) for name in ids}
     if kind == "one key":
         return PaillierSum(private_key(), identities=identities, **options)
-    public, shares = dealt()
+    public, shares = dealt(5, QUORUM)
     return ThresholdPaillierSum(
         public, holders=ids[:5], shares=tuple(shares), identities=identities, **options
     )

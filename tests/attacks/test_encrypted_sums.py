@@ -25,7 +25,6 @@ from fedsecure.protocols.homomorphic.messages import Audit, Kind
 from fedsecure.protocols.homomorphic.states import Stage
 from paillier_keys import private_key
 from parties import make_updates
-from threshold_keys import dealt
 
 
 def decryptor(play: Play) -> Any:
@@ -101,7 +100,7 @@ def changed(play: Play, sent: dict[int, list[bytes]]) -> list[bytes]:
     piece, *rest = sent[IDS[3]]
     body = piece[: wire.HEADER_SIZE + 4]
     rows = ciphertexts(play, sent[IDS[3]])
-    public = private_key().public if play.protocol.name == "paillier-sum" else dealt()[0].key
+    public = play.server._layout.packing.public
     return [body + public.randomize_rows(rows).tobytes(), *rest]
 
 
@@ -185,11 +184,11 @@ def test_a_wrong_partial_decryption_names_its_sender() -> None:
     theirs = answers[IDS[0]][0][wire.HEADER_SIZE :]
     with pytest.raises(CheaterDetected, match="not this client's"):
         play.server.receive(liar, play.session.seal(Kind.PARTIAL_DECRYPTION, liar, theirs))
-    for name in IDS[:2]:
+    for name in (*IDS[:2], IDS[3]):
         play.server.receive(name, answers[name][0])
     with pytest.raises(ThresholdError):
         play.server.advance()
-    play.server.receive(IDS[3], answers[IDS[3]][0])
+    play.server.receive(IDS[4], answers[IDS[4]][0])
     play.server.advance()
     assert play.server.result().contributors == IDS
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fedsecure import wire
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
 from fedsecure.paillier import RunningProduct
@@ -28,8 +30,9 @@ __all__ = ["Auditor"]
 class Auditor:
     """Takes relayed contributions, one client after the other, and multiplies them up.
 
-    It holds one product, whatever the number of clients. Every refusal blames the server, which has
-    checked the same before it relayed anything.
+    It holds one product, whatever the number of clients, and takes memory for it as ciphertexts
+    come, not for what a session says. Every refusal blames the server, which has checked the same
+    before it relayed anything.
 
     Args:
         session: The session; at least `session.survivors` clients must have signed.
@@ -38,7 +41,7 @@ class Auditor:
 
     def __init__(self, session: Session, layout: Layout) -> None:
         self._session, self._layout = session, layout
-        self._product = RunningProduct(layout.packing.public, layout.num_rows)
+        self._products: list[RunningProduct] = []  # one for each piece
         self._digests: dict[int, bytes] = {}
         self._arrival: tuple[int, Arrival] | None = None
 
@@ -61,9 +64,8 @@ class Auditor:
         """
         if client_id in self._digests:
             raise CheaterDetected(f"client {client_id} was relayed before", wire.SERVER)
-        if self._arrival is None:
-            self._arrival = client_id, Arrival(self._session, self._layout, client_id)
-        current, arrival = self._arrival
+        fresh = client_id, Arrival(self._session, self._layout, client_id)
+        current, arrival = self._arrival or fresh
         if current != client_id:
             raise CheaterDetected(
                 f"client {client_id} was relayed in the middle of client {current}", wire.SERVER
@@ -72,8 +74,9 @@ class Auditor:
             self._digests[client_id] = arrival.close(body, wire.SERVER)
             self._arrival = None
             return
-        first = arrival.next_row
-        self._product.multiply(arrival.take(body), first=first)
+        index = arrival.next_piece
+        self._multiply(index, arrival.take(body, wire.SERVER))
+        self._arrival = client_id, arrival
 
     def finish(self, body: memoryview) -> NDArray[Any]:
         """Returns the product, which may be decrypted.
@@ -95,7 +98,7 @@ class Auditor:
                 f"decrypts sums of {least} or more",
                 wire.SERVER,
             )
-        rows = self._product.rows()
+        rows = np.concatenate([product.rows() for product in self._products])
         ctx = schedule.context(self._session)
         if schedule.product_digest(ctx, rows.reshape(-1).data) != audit.digest:
             raise CheaterDetected("the server has another product of the same inputs", wire.SERVER)
@@ -103,7 +106,7 @@ class Auditor:
 
     def save(self) -> tuple[bytes, dict[int, bytes]]:
         """Returns the product so far and the digests of what is in it."""
-        return self._product.rows().tobytes(), self.digests
+        return b"".join([part.rows().tobytes() for part in self._products]), self.digests
 
     def restore(self, product: memoryview, digests: Iterable[tuple[int, bytes]]) -> None:
         """Takes the place of an auditor that was saved between two clients.
@@ -112,7 +115,14 @@ class Auditor:
             RemoteProtocolError: The bytes are no product of this session.
         """
         rows = self._layout.rows_from(product)
-        self._product.multiply(rows)
+        for index in range(self._layout.num_pieces):
+            start, stop = self._layout.rows_of(index)
+            self._multiply(index, rows[start:stop])
         self._digests = dict(digests)
         if any(name not in self._session.client_ids for name in self._digests):
             raise RemoteProtocolError("a client that is not invited")
+
+    def _multiply(self, index: int, rows: NDArray[Any]) -> None:
+        if index == len(self._products):
+            self._products.append(RunningProduct(self._layout.packing.public, len(rows)))
+        self._products[index].multiply(rows)

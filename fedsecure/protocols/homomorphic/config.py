@@ -195,10 +195,14 @@ class PaillierSum(_Policy):
     holder multiplies for itself what the clients have signed, compares, and decrypts that product:
     one a session, of `min_inputs` clients or more.
 
-    The server may do anything: it learns the sum, and cannot have anything else decrypted. The key
-    holder is trusted not to read the single inputs it audits, nor to give the server its key;
-    `ThresholdPaillierSum` needs no such party. Every party makes this object for itself; a client
-    refuses a session for another key.
+    The server may do anything, but not together with a client: it learns the sum, and by itself
+    cannot have anything else decrypted. A server that can sign as one client is not withstood: that
+    client's "input" can be computed from the ciphertexts of others so that these cancel, and the
+    sum is what one of them sent. Invite only clients that do not work for the server, or take
+    `fedsecure.PairwiseMasking`, which withstands some that do. The key holder is trusted not to
+    read the single inputs it audits, nor to give the server its key; `ThresholdPaillierSum` needs
+    no such party. Every party makes this object for itself; a client refuses a session for another
+    key.
 
     Args:
         key: The public key; where it decrypts, the private one. None only for
@@ -308,7 +312,9 @@ class ThresholdPaillierSum(_Policy):
     answers for their product only, with a proof that its answer is right. A wrong one names its
     sender, and the sum comes from the others.
 
-    The server may do anything, together with up to t - 1 holders of shares. The dealer of the key
+    The server may do anything, but not together with a client, as in `PaillierSum`; t - 1 shares
+    alone read nothing. Of l holders t must decrypt with 2t > l + 1: if fewer could, a server would
+    show two halves of them two sums that differ in one input, and subtract. The dealer of the key
     is trusted to have forgotten it. Clients that hold shares have to be there twice.
 
     Args:
@@ -321,7 +327,7 @@ class ThresholdPaillierSum(_Policy):
         chunk: As in `PaillierSum`.
 
     Raises:
-        ThresholdError: `min_inputs` below 3.
+        ThresholdError: `min_inputs` below 3, or a dealing whose threshold is too low.
         LocalProtocolError: A value of the wrong type, or shares and holders that do not fit.
     """
 
@@ -347,6 +353,13 @@ class ThresholdPaillierSum(_Policy):
             raise LocalProtocolError(
                 f"{len(self.holders)} holders for {self.public.parties} shares; name the client of "
                 "each share once, in the order of the shares"
+            )
+        least = (self.public.parties + 1) // 2 + 1
+        if self.public.threshold < least:
+            raise ThresholdError(
+                f"{self.public.threshold} of {self.public.parties} shares decrypt: two groups of "
+                "holders could be shown two sums that differ in one input; have a key dealt with "
+                f"threshold {least} or more"
             )
         if any(share.public != self.public for share in self.shares):
             raise LocalProtocolError("a share here is of another dealing")

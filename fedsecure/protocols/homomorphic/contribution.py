@@ -80,8 +80,10 @@ class EncryptedUpload(Iterator[bytes]):
         words = self._update.encode(*self._layout.elements_of(index))
         plaintexts = self._layout.packing.pack(words)
         entropy.wipe(words.data.cast("B"))
-        rows = self._layout.packing.public.encrypt_rows(plaintexts)
-        entropy.wipe(plaintexts.reshape(-1).data)
+        try:
+            rows = self._layout.packing.public.encrypt_rows(plaintexts)
+        finally:
+            entropy.wipe(plaintexts.reshape(-1).data)
         self._digest.update(rows.reshape(-1).data)
         return self._session.seal(
             Kind.ENCRYPTED_INPUT, self._sender, self._layout.write(index, rows)
@@ -109,17 +111,23 @@ class Arrival:
         self._digest = hashlib.sha256()
         self._next = 0
 
-    def take(self, body: memoryview) -> NDArray[Any]:
+    def take(self, body: memoryview, culprit: int) -> NDArray[Any]:
         """Returns the ciphertexts of the next piece.
 
+        Args:
+            body: That of the message.
+            culprit: Whom a number that is no ciphertext betrays: not the client, where somebody
+                else could have put it in the client's place.
+
         Raises:
-            RemoteProtocolError: Not the piece that is due, or a number that is no ciphertext.
+            CheaterDetected: A number is no ciphertext.
+            RemoteProtocolError: Not the piece that is due.
         """
         rows = self._layout.read(body, self._next)
         try:
             self._layout.packing.public.check_rows(rows)
         except CryptoError as error:
-            raise CheaterDetected(str(error), self._id) from None
+            raise CheaterDetected(str(error), culprit) from None
         self._digest.update(rows.reshape(-1).data)
         self._next += 1
         return rows
@@ -149,6 +157,6 @@ class Arrival:
         return told.digest
 
     @property
-    def next_row(self) -> int:
-        """Number of the first ciphertext of the next piece."""
-        return self._next * self._layout.rows
+    def next_piece(self) -> int:
+        """Number of the piece that is due."""
+        return self._next

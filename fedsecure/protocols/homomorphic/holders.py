@@ -50,7 +50,10 @@ class _Decryptor(Party):
         """
         limits = size_limits(self._session, self._layout)
         sender = wire.open_envelope(data, limits).sender
-        envelope = self._session.open(data, sender, limits)
+        try:
+            envelope = self._session.open(data, sender, limits)
+        except CheaterDetected as error:  # who relays it has opened it first
+            raise CheaterDetected(str(error), wire.SERVER) from None
         kind = Kind(envelope.kind)
         if (kind is Kind.AUDIT) != (sender == wire.SERVER):
             raise RemoteProtocolError(f"{kind.name} does not come from {sender}")
@@ -136,11 +139,14 @@ class KeyHolder(_Decryptor):
         """Returns the key holder that `to_bytes` wrote, where it stood.
 
         Raises:
-            LocalProtocolError: Not the bytes of a key holder.
+            LocalProtocolError: Not the bytes of a key holder, or of one with another key.
         """
 
         def restore(state: saved.HolderState, product: memoryview) -> KeyHolder:
-            holder = cls(Session.from_bytes(state.session), key)
+            session = Session.from_bytes(state.session)
+            if state.client_id != wire.KEY_HOLDER or session.parameters != key.public.fingerprint:
+                raise LocalProtocolError("these are not the bytes of the holder of this key")
+            holder = cls(session, key)
             holder._restore(state, product)
             return holder
 

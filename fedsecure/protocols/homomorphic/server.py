@@ -222,11 +222,13 @@ class _Server(Party):
             self._messages[client_id].append(data)
             return
         if arrival is None or self._layout.index_of(body) == 0:  # an upload may begin again
+            if arrival is not None and data == self._messages[client_id][0]:
+                raise RemoteProtocolError("this piece came before")  # and what followed it counts
             arrival = Arrival(self._session, self._layout, client_id)
-            arrival.take(body)
+            arrival.take(body, client_id)
             self._arrivals[client_id], self._messages[client_id] = arrival, [data]
             return
-        arrival.take(body)
+        arrival.take(body, client_id)
         self._messages[client_id].append(data)
 
     def _multiply(self) -> None:
@@ -274,7 +276,7 @@ class PaillierServer(_Server):
 
     def __init__(self, session: Session, key: PublicKey) -> None:
         super().__init__(session, key)
-        self._vectors = VectorSum(session)
+        self._vectors: VectorSum | None = None  # memory for it is taken with the first answer
         self._whole = False
 
     @classmethod
@@ -312,10 +314,16 @@ class PaillierServer(_Server):
         return super()._lack()
 
     def _take_answer(self, client_id: int, body: memoryview) -> None:
-        self._whole = self._vectors.add(client_id, body)
+        self._whole = self._sum.add(client_id, body)
 
     def _total(self) -> NDArray[Any]:
-        return self._vectors.total
+        return self._sum.total
+
+    @property
+    def _sum(self) -> VectorSum:
+        if self._vectors is None:
+            self._vectors = VectorSum(self._session)
+        return self._vectors
 
 
 class ThresholdPaillierServer(_Server):
@@ -338,6 +346,7 @@ class ThresholdPaillierServer(_Server):
         rows = self._layout.num_rows * self._layout.row_bytes
         proof = _PARTIAL_HEADER + 4 * self._layout.row_bytes
         self._limits = size_limits(session, self._layout, rows + proof)
+        del self._limits[Kind.DECRYPTED_SUM]  # nobody here says that
         self._public = public
         self._holders = dict(holders)
         self._partials: dict[int, PartialDecryption] = {}

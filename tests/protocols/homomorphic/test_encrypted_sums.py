@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fedsecure as fs
-from encrypted_sums import ENCODING, IDS, KINDS, Play, identity, policy
+from encrypted_sums import ENCODING, IDS, KINDS, QUORUM, Play, identity, policy
 from fedsecure import wire
 from fedsecure.errors import (
     EncodingError,
@@ -40,7 +40,7 @@ def open_policy(kind: str, count: int, **options: Any) -> Any:
     """Without identities, as users of `secure_aggregate` have it."""
     if kind == "one key":
         return fs.PaillierSum(private_key(), **options)
-    public, shares = dealt(count, min(3, count))
+    public, shares = dealt(count, (count + 1) // 2 + 1)
     return fs.ThresholdPaillierSum(public, holders=range(count), shares=shares, **options)
 
 
@@ -85,11 +85,11 @@ def test_contributors_need_not_stay_for_one_key_holder() -> None:
 def test_t_holders_of_shares_are_enough_and_fewer_are_not() -> None:
     updates = make_updates(5, 100)
     protocol = open_policy("shares", 5)
-    drop = dict.fromkeys((0, 3), Drop("DECRYPTION", "before"))
+    drop = {0: Drop("DECRYPTION", "before")}
     result = run_session(updates, protocol=protocol, encoding=ENCODING, drop=drop)
     assert same(result.mean, run_session(updates, protocol=PlaintextSum(), encoding=ENCODING).mean)
     drop[4] = Drop("DECRYPTION", "before")
-    with pytest.raises(ThresholdError, match="2 holders of shares have answered, 3 must"):
+    with pytest.raises(ThresholdError, match="3 holders of shares have answered, 4 must"):
         run_session(updates, protocol=protocol, drop=drop)
 
 
@@ -141,7 +141,7 @@ def test_an_interrupted_upload_begins_again(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_parties_are_saved_between_any_two_messages(kind: str) -> None:
     play = Play.of(kind, chunk=100)
-    public, shares = dealt()
+    public, shares = dealt(5, QUORUM)
     indices = {name: at for at, name in enumerate(IDS, 1)}
 
     def server(data: bytes) -> Any:
@@ -193,7 +193,7 @@ def test_saved_bytes_that_are_damaged_or_of_others_are_refused(kind: str) -> Non
     play.contribute()
     data = play.server.to_bytes()
     other = Play.of(kind).session
-    public, _ = dealt()
+    public, _ = dealt(5, QUORUM)
 
     def restore(data: bytes, session: Any = None) -> Any:
         if kind == "one key":
@@ -262,7 +262,7 @@ def test_policies_refuse_what_makes_no_sense(
 
 
 def test_dealings_need_a_holder_for_every_share() -> None:
-    public, shares = dealt()
+    public, shares = dealt(5, QUORUM)
     with pytest.raises(LocalProtocolError, match="4 holders for 5 shares"):
         fs.ThresholdPaillierSum(public, holders=(1, 2, 3, 4))
     with pytest.raises(LocalProtocolError, match="belong to a dealing"):
