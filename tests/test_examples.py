@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 EXPECTED = {
     "fedavg_numpy.py": "round 200: y = 2.00 x -1.0",
+    "paillier_three_roles.py": "of clients (1, 2, 3)\ntotal weight 60.0 - dropped out: (4,)",
     "parties_over_queues.py": "of clients (1, 2, 3)\ntotal weight 60.0 - dropped out: (4,)",
 }
 
