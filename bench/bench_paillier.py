@@ -34,7 +34,7 @@ UNIT = "us/ciphertext"
 OURS, FEW, PEER, ADDED = 512, 64, 8, 10  # ciphertexts in one call
 WEIGHT = 12345  # of 14 bits, as a number of examples has
 MILLION = 1_000_000
-KERNEL_SETS = [name for name in _core.available_kernels() if name in ("ifma", "portable")]
+KERNEL_SETS = [name for name in _core.available_kernels() if name in ("vaes512", "portable")]
 one_thread = pytest.mark.benchmark(timer=time.process_time)
 THREADS = [pytest.param(1, marks=one_thread), 0]  # 0: all cores
 

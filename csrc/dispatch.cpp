@@ -86,12 +86,12 @@ bool has_avx2() {
 
 [[maybe_unused]] bool has_vaes256() { return has_avx2() && has_all(cpuid(7).ecx, kVaes); }
 
+// No processor is known that has vector AES in 512 bits without IFMA.
 [[maybe_unused]] bool has_vaes512() {
-  return has_vaes256() && has_all(cpuid(7).ebx, kAvx512f | kAvx512dq | kAvx512bw | kAvx512vl) &&
-         has_all(cpuid(7).ecx, kAvx512vbmi) && saves_registers(kXmmYmmZmm);
+  constexpr unsigned kNeeded = kAvx512f | kAvx512dq | kAvx512ifma | kAvx512bw | kAvx512vl;
+  return has_vaes256() && has_all(cpuid(7).ebx, kNeeded) && has_all(cpuid(7).ecx, kAvx512vbmi) &&
+         saves_registers(kXmmYmmZmm);
 }
-
-[[maybe_unused]] bool has_ifma() { return has_vaes512() && has_all(cpuid(7).ebx, kAvx512ifma); }
 #endif
 
 #if defined(FEDSECURE_ARMV8)
@@ -112,13 +112,8 @@ bool always() { return true; }
 // Best first. A new tier is one row here and its kernel files in CMakeLists.txt.
 const Tier kTiers[] = {
 #if defined(FEDSECURE_VAES512) && defined(FEDSECURE_IFMA)
-    {{"ifma", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointVaes512,
-      &kernels::kMontgomeryIfma, &kernels::kPortVaes512},
-     has_ifma},
-#endif
-#if defined(FEDSECURE_VAES512)
     {{"vaes512", &kernels::kPrgVaes512, &kernels::kPackVaes512, &kernels::kFixedPointVaes512,
-      &kernels::kMontgomeryPortable, &kernels::kPortVaes512},
+      &kernels::kMontgomeryIfma, &kernels::kPortVaes512},
      has_vaes512},
 #endif
 #if defined(FEDSECURE_VAES256)

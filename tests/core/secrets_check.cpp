@@ -276,7 +276,7 @@ std::uint8_t snapshot[kStackBytes + kRegisterBytes];
   SAVE_8(move, 16, 17, 18, 19, 20, 21, 22, 23) SAVE_8(move, 24, 25, 26, 27, 28, 29, 30, 31)
 void save_registers(const std::string& tier) {
   std::uint8_t* const to = snapshot + kStackBytes;
-  if (tier == "vaes512" || tier == "ifma")
+  if (tier == "vaes512")
     __asm__ __volatile__(SAVE_16("vmovdqu64 %%zmm") SAVE_16_MORE("vmovdqu64 %%zmm")
                          :
                          : "r"(to)
