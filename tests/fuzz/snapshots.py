@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from fedsecure.paillier import PrivateKey, PublicKey, RunningProduct
+from fedsecure.paillier.threshold import KeyShare, ThresholdPublic
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.graph import CompleteGraph, HararyGraph
 from fedsecure.protocols.session import Session
 
+_Hash = type(hashlib.sha256())
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -24,6 +28,14 @@ def snapshot(thing: Any) -> Any:
     # These only ever add values that follow from what they are.
     if isinstance(thing, Session | CompleteGraph | HararyGraph):
         return type(thing).__name__, thing.digest
+    if isinstance(thing, PublicKey | ThresholdPublic):
+        return type(thing).__name__, thing.fingerprint
+    if isinstance(thing, PrivateKey | KeyShare):
+        return type(thing).__name__, thing.public.fingerprint
+    if isinstance(thing, RunningProduct):
+        return "RunningProduct", thing.rows().tobytes()
+    if isinstance(thing, _Hash):
+        return "sha256", thing.digest()
     if isinstance(thing, Secret):
         return "Secret", thing.wiped, bytes(thing._data)
     if isinstance(thing, bytearray | memoryview):

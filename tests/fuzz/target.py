@@ -12,6 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import Protocol
 
+from fuzz.encrypted_targets import encrypted_parties
 from fuzz.insider_targets import insiders
 from fuzz.paillier_targets import encrypted_readers
 from fuzz.party_targets import ClientTarget, ServerTarget
@@ -47,6 +48,7 @@ def all_targets() -> dict[str, Target]:
             scene, scene.uploading, pieces=1
         )
     found.update(encrypted_readers())
+    found.update(encrypted_parties())
     return found
 
 

@@ -37,7 +37,7 @@ __all__ = ["KeyHolder", "ShareHolder"]
 class _Decryptor(Party):
     """Audits what the server relays, and answers once."""
 
-    _auditor: Auditor | None
+    _auditor: Auditor
     _id: int
 
     def receive(self, data: bytes) -> Iterable[bytes]:
@@ -69,36 +69,33 @@ class _Decryptor(Party):
 
     def _take(self, kind: Kind, sender: int, body: memoryview, following: Stage) -> Iterable[bytes]:
         if kind is not Kind.AUDIT:
-            self._audit.take(kind, sender, body)
+            self._auditor.take(kind, sender, body)
             return ()
-        product = self._audit.finish(body)
+        product = self._auditor.finish(body)
         self._stage = following  # one answer, whatever becomes of it
         try:
-            return self._answer(product, len(self._audit.digests))
+            return self._answer(product, len(self._auditor.digests))
         except BaseException:
             self._stage = Stage.ABORTED
             raise
         finally:
-            self._auditor = None
+            self._audit_anew()
 
     def _answer(self, product: NDArray[Any], contributors: int) -> list[bytes]:
         raise NotImplementedError
 
-    @property
-    def _audit(self) -> Auditor:
-        if self._auditor is None:
-            self._auditor = Auditor(self._session, self._layout)
-        return self._auditor
+    def _audit_anew(self) -> None:
+        self._auditor = Auditor(self._session, self._layout)
 
     def _give_up(self) -> None:
-        self._auditor = None
+        self._audit_anew()  # lets go of what came
         self._stage = self._following(Act.ABORT)
 
     def _save(self) -> bytes:
         auditor = self._auditor
-        if auditor is not None and not auditor.between:
+        if not auditor.between:
             raise LocalProtocolError("hand over the rest of this client's contribution first")
-        product, digests = (b"", {}) if auditor is None else auditor.save()
+        product, digests = auditor.save()
         entries = tuple(saved.Digested(*item) for item in sorted(digests.items()))
         state = saved.HolderState(self._session.to_bytes(), self._id, self._stage, entries)
         return saved.store(state, [memoryview(product)] if digests else [])
@@ -107,7 +104,7 @@ class _Decryptor(Party):
         self._stage = Stage(state.stage)
         if state.digests:
             digests = ((entry.client_id, entry.digest) for entry in state.digests)
-            self._audit.restore(product, digests)
+            self._auditor.restore(product, digests)
         elif product:
             raise RemoteProtocolError("a product of nothing")
 
@@ -132,7 +129,7 @@ class KeyHolder(_Decryptor):
         super().__init__(session, key.public, Stage.DECRYPTION)
         self._id = wire.KEY_HOLDER
         self._key = key
-        self._auditor = None
+        self._audit_anew()
 
     @classmethod
     def from_bytes(cls, data: bytes, key: PrivateKey) -> KeyHolder:
@@ -228,7 +225,7 @@ class ShareHolder(PaillierClient, _Decryptor):
     ) -> None:
         super().__init__(session, share.public.key, client_id, update, weight, identity=identity)
         self._share = share
-        self._auditor = None
+        self._audit_anew()
 
     receive = _Decryptor.receive
 

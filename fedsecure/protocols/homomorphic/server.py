@@ -314,16 +314,14 @@ class PaillierServer(_Server):
         return super()._lack()
 
     def _take_answer(self, client_id: int, body: memoryview) -> None:
-        self._whole = self._sum.add(client_id, body)
+        vectors = self._vectors or VectorSum(self._session)
+        self._whole = vectors.add(client_id, body)
+        self._vectors = vectors
 
     def _total(self) -> NDArray[Any]:
-        return self._sum.total
-
-    @property
-    def _sum(self) -> VectorSum:
         if self._vectors is None:
-            self._vectors = VectorSum(self._session)
-        return self._vectors
+            raise LocalProtocolError("there is no sum yet")
+        return self._vectors.total
 
 
 class ThresholdPaillierServer(_Server):
