@@ -13,6 +13,7 @@ from encrypted_sums import ENCODING, IDS, KINDS, Play, identity
 from fedsecure import wire
 from fedsecure.errors import (
     CheaterDetected,
+    EncodingError,
     LocalProtocolError,
     RemoteProtocolError,
     ThresholdError,
@@ -161,3 +162,26 @@ def test_a_key_holder_is_restored_with_its_own_key_and_bytes() -> None:
         KeyHolder.from_bytes(data, private_key(3072))
     with pytest.raises(LocalProtocolError, match="holder of this key"):
         KeyHolder.from_bytes(other.parties[IDS[0]].to_bytes(), private_key())
+
+
+@pytest.mark.parametrize("audited", [True, False])
+def test_an_upload_that_fails_late_says_why(audited: bool) -> None:
+    """A share holder that has answered, or ended the session, before its own upload was drawn."""
+    play = Play.of("shares", min_inputs=3, chunk=50)
+    update = make_updates(1, 300)[0]
+    client = play.protocol.client(play.session, IDS[0], update)
+    upload = client.start()
+    for name in IDS[1:]:
+        for message in play.clients[name].start():
+            play.server.receive(name, message)
+    for message in next(iter(play.server.advance().values())):
+        if audited or message[5] != Kind.AUDIT:
+            list(client.receive(message))
+    if not audited:
+        again = play.server.replies()[IDS[1]][0]
+        with pytest.raises(CheaterDetected, match="relayed before"):
+            client.receive(again)
+    update["a"][:] = np.nan
+    with pytest.raises(EncodingError, match="changed"):
+        list(upload)
+    assert client.stage is Stage.ABORTED

@@ -115,6 +115,10 @@ class KeyHolder(_Decryptor):
     For the caller it is a client under the id `fedsecure.wire.KEY_HOLDER`: `start` gives nothing,
     the server's messages go to `receive`, and what that returns goes to the server.
 
+    Make it once for each session id, and remember which ones you made it for: two of them for one
+    session, as after a server has sent the same session again, would answer twice, and two sums can
+    differ in one client.
+
     It sees every contribution that it audits, and could read it: nothing but its own honesty keeps
     it from that. Where no single party may be trusted so far, take `ThresholdPaillierSum`.
 

@@ -55,6 +55,9 @@ TABLE: dict[Role, dict[Stage, dict[Kind | Act, Stage]]] = {
     Role.SHARE_HOLDER: {
         Stage.ENCRYPTED_INPUT: {Act.START: Stage.DECRYPTION, Act.ABORT: Stage.ABORTED},
         Stage.DECRYPTION: _RELAYED,
+        # Its own upload may still be drawn then, and fail.
+        Stage.FINISHED: {Act.ABORT: Stage.ABORTED},
+        Stage.ABORTED: {Act.ABORT: Stage.ABORTED},
     },
     Role.KEY_HOLDER: {Stage.DECRYPTION: {Act.START: Stage.DECRYPTION, **_RELAYED}},
     Role.SERVER: {
