@@ -43,7 +43,7 @@ NOT_CONSTANT_TIME = [(o, prg) for o in ("noise", "exact noise") for prg in refer
 PAILLIER = ["decrypt", "own", "encrypt", "power"]
 OPERATIONS = [
     *((operation, prg) for operation in WITH_PRG for prg in reference.PRGS),
-    *((operation, 1) for operation in ("round", "inspect", "ring")),
+    *((operation, 1) for operation in ("round", "inspect", "ring", "slots")),
     *((operation, 2) for operation in PAILLIER),
 ]
 HEADER = Path("/usr/include/valgrind/memcheck.h")
