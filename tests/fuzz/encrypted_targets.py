@@ -19,12 +19,20 @@ from fedsecure.paillier import PrivateKey
 from fedsecure.paillier._dealer import deal
 from fedsecure.paillier.threshold import KeyShare, ThresholdPublic
 from fedsecure.primitives.identity import Identity
-from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
+from fedsecure.protocols.homomorphic import (
+    KeyHolder,
+    PaillierServer,
+    PaillierSum,
+    ShareHolder,
+    ThresholdPaillierServer,
+    ThresholdPaillierSum,
+)
 from fedsecure.protocols.homomorphic.messages import Kind
 from fedsecure.protocols.homomorphic.states import Stage
 from fedsecure.pytree import TreeSpec
 from fuzz.edits import edited
 from fuzz.party_targets import BODY, EDITED, EDITED_BODY, RAW
+from fuzz.restore_targets import RestoreTarget
 from fuzz.scenes import known_entropy
 from fuzz.snapshots import snapshot
 from paillier_keys import PRIMES
@@ -112,6 +120,47 @@ def encrypted_parties() -> Iterator[tuple[str, EncryptedTarget]]:
                 scene.answers[0],
             ),
         )
+
+
+def encrypted_restorers() -> Iterator[tuple[str, RestoreTarget]]:
+    """Their saved parties, by name."""
+    for name in ("paillier", "threshold"):
+        scene = _scene(name)
+        yield f"{name}-saved-decryptor", _saved_decryptor(scene)
+        yield f"{name}-saved-aggregator", _saved_aggregator(scene)
+
+
+def _saved_decryptor(scene: EncryptedScene) -> RestoreTarget:
+    samples = [scene.decryptor(taken).to_bytes() for taken in (0, 3, 9, 10)]
+
+    def restore(data: bytes) -> Any:
+        if scene.name == "paillier":
+            return KeyHolder.from_bytes(data, scene.protocol.key)
+        share = scene.protocol.shares[IDS.index(VICTIM)]
+        return ShareHolder.from_bytes(data, share, scene.protocol.identities[VICTIM])
+
+    def go_on(party: Any) -> None:
+        for message in scene.mail[3:]:
+            party.receive(message)
+
+    return RestoreTarget(restore, samples, go_on)
+
+
+def _saved_aggregator(scene: EncryptedScene) -> RestoreTarget:
+    answered = scene.asking()
+    answered.receive(scene.who, scene.answers[0])
+    servers = [scene.server(()), scene.server(IDS[2:], 1), scene.asking(), answered]
+
+    def restore(data: bytes) -> Any:
+        if scene.name == "paillier":
+            return PaillierServer.from_bytes(data, scene.protocol.key.public)
+        holders = {name: index for index, name in enumerate(IDS, 1)}
+        return ThresholdPaillierServer.from_bytes(data, scene.protocol.public, holders)
+
+    def go_on(server: Any) -> None:
+        server.advance()
+
+    return RestoreTarget(restore, [server.to_bytes() for server in servers], go_on)
 
 
 def _decryptor(scene: EncryptedScene, taken: int) -> EncryptedTarget:

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain
 from typing import Protocol
 
-from fuzz.encrypted_targets import encrypted_parties
+from fuzz.encrypted_targets import encrypted_parties, encrypted_restorers
 from fuzz.insider_targets import insiders
 from fuzz.paillier_targets import encrypted_readers
 from fuzz.party_targets import ClientTarget, ServerTarget
@@ -49,6 +49,7 @@ def all_targets() -> dict[str, Target]:
         )
     found.update(encrypted_readers())
     found.update(encrypted_parties())
+    found.update(encrypted_restorers())
     return found
 
 
