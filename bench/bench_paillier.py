@@ -34,9 +34,13 @@ UNIT = "us/ciphertext"
 OURS, FEW, PEER, ADDED = 512, 64, 8, 10  # ciphertexts in one call
 WEIGHT = 12345  # of 14 bits, as a number of examples has
 MILLION = 1_000_000
-KERNEL_SETS = [name for name in _core.available_kernels() if name in ("vaes512", "portable")]
+BEST = _core.active_kernels()
 one_thread = pytest.mark.benchmark(timer=time.process_time)
-THREADS = [pytest.param(1, marks=one_thread), 0]  # 0: all cores
+CASES = [  # kernel set, key size, threads (0: all cores)
+    *(pytest.param(BEST, bits, 1, marks=one_thread) for bits in BITS),
+    *((BEST, bits, 0) for bits in BITS),
+    *([pytest.param("portable", BITS[0], 1, marks=one_thread)] if BEST != "portable" else []),
+]
 
 Run = Callable[..., None]
 Select = Callable[[str], None]
@@ -45,14 +49,16 @@ Call = Callable[[], object]
 Calls = dict[str, tuple[Call, int]]
 
 
+# Keys keep tables of the kernel set they were first used with.
 @cache
-def pair(bits: int) -> tuple[PublicKey, PrivateKey]:
+def pair(bits: int, kernels: str = BEST) -> tuple[PublicKey, PrivateKey]:
+    assert _core.active_kernels() == kernels
     return generate_keypair(bits)
 
 
 @cache
-def encrypted(bits: int) -> tuple[EncryptedVector, ...]:
-    key = pair(bits)[0].with_randomizer("short")
+def encrypted(bits: int, kernels: str) -> tuple[EncryptedVector, ...]:
+    key = pair(bits, kernels)[0].with_randomizer("short")
     return tuple(
         key.encrypt(baselines.update(OURS, at), encoding=ENCODING, budget=BUDGET, packed=False)
         for at in range(ADDED)
@@ -67,12 +73,12 @@ def add(public: PublicKey, vectors: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @cache
-def ours(bits: int) -> Calls:
+def ours(bits: int, kernels: str) -> Calls:
     """What is measured on one key, and how many ciphertexts it handles."""
-    public, private = pair(bits)
-    vectors = [vector.rows for vector in encrypted(bits)]
+    public, private = pair(bits, kernels)
+    vectors = [vector.rows for vector in encrypted(bits, kernels)]
     few, many = plaintexts(public, FEW), plaintexts(public, OURS)
-    data = encrypted(bits)[0].to_bytes()
+    data = encrypted(bits, kernels)[0].to_bytes()
     return {
         "encrypt, half": (partial(public.encrypt_rows, few), FEW),
         "encrypt, short": (partial(public.with_randomizer("short").encrypt_rows, many), OURS),
@@ -85,7 +91,7 @@ def ours(bits: int) -> Calls:
             OURS * ADDED,
         ),
         "decrypt": (partial(private.decrypt_rows, vectors[0][:FEW]), FEW),
-        "to bytes": (encrypted(bits)[0].to_bytes, OURS),
+        "to bytes": (encrypted(bits, kernels)[0].to_bytes, OURS),
         "from bytes, checked": (partial(EncryptedVector.from_bytes, data, public), OURS),
     }
 
@@ -102,7 +108,7 @@ def of_phe(bits: int) -> Calls:
         return [public.encrypt(value, precision=1e-8) for value in x]
 
     return {
-        **{name: (encrypt, PEER) for name in ours(bits) if name.startswith("encrypt")},
+        **{name: (encrypt, PEER) for name in ours(bits, BEST) if name.startswith("encrypt")},
         "add": (lambda: [number + numbers[0] for number in many], len(many)),
         "times an integer": (lambda: [number * WEIGHT for number in many], len(many)),
         "weighted sum": (lambda: sum(number * WEIGHT for number in many), len(many)),
@@ -156,21 +162,16 @@ def group(bits: int, operation: str) -> str:
     return f"paillier {bits}, {operation}"
 
 
-@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("kernels", KERNEL_SETS)
+@pytest.mark.parametrize(("kernels", "bits", "threads"), CASES)
 def bench_paillier(
-    measure: Run, select: Select, kernels: str, threads: int, operation: str, bits: int
+    measure: Run, select: Select, kernels: str, bits: int, threads: int, operation: str
 ) -> None:
     select(kernels)
-    pair.cache_clear()  # a key's tables belong to the kernel set they were made with
-    encrypted.cache_clear()
-    ours.cache_clear()
-    call, count = ours(bits)[operation]
-    what = f"{kernels}, {threads or 'all'} threads"
     with on_threads(threads):
+        call, count = ours(bits, kernels)[operation]
         call()
+        what = f"{kernels}, {threads or 'all'} threads"
         measure(group(bits, operation), what, 1000 * count, call, unit=UNIT, rounds=3)
 
 

@@ -14,6 +14,7 @@ import pytest
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
 from fedsecure.primitives import keys
 from fedsecure.protocols.masking import MaskingServer
+from fedsecure.protocols.homomorphic import messages as homomorphic
 from fedsecure.protocols.masking.messages import Kind, size_limits
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.session import Session
@@ -103,7 +104,7 @@ def check_result(recording: Recording, server: MaskingServer) -> None:
 def test_kinds_are_those_of_the_document() -> None:
     rows = re.findall(r"^\| (\d+) \| ([A-Z_]+)", DOCUMENT.read_text("ascii"), re.MULTILINE)
     assert rows[0] == ("0", "SESSION")
-    assert rows[1:] == [(str(kind.value), kind.name) for kind in Kind]
+    assert rows[1:] == [(str(kind.value), kind.name) for kind in (*Kind, *homomorphic.Kind)]
 
 
 def test_limits_are_those_of_the_document(recording: Recording) -> None:
