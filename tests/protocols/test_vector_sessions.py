@@ -13,8 +13,8 @@ import pytest
 
 from fedsecure.errors import CheaterDetected, RemoteProtocolError
 from fedsecure.primitives import keys
-from fedsecure.protocols.masking import MaskingServer
 from fedsecure.protocols.homomorphic import messages as homomorphic
+from fedsecure.protocols.masking import MaskingServer
 from fedsecure.protocols.masking.messages import Kind, size_limits
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.session import Session
