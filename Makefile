@@ -8,6 +8,8 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find csrc fedsecure -type f -no
 BUILD := --no-build-isolation -Cbuild-dir=build/{wheel_tag}
 
 FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?= -1
+FUZZ_SEED ?= 0
 
 .PHONY: build demo test fuzz sanitize lint bench wheel clean
 
@@ -22,10 +24,11 @@ test: $(VENV)/.extra-test $(VENV)/.data
 	$(BIN)/pytest
 
 # Begins with the committed corpus and grows one of its own in build/fuzz. A finding ends the run with an error;
-# its bytes stay in build/fuzz, and "tests/fuzz/run.py FILE" runs them again.
+# its bytes stay in build/fuzz, and "tests/fuzz/run.py FILE" runs them again. With a seed, a number of runs and an
+# empty build/fuzz it is the same search each time, as continuous integration wants it.
 fuzz: $(VENV)/.extra-fuzz
 	mkdir -p build/fuzz/corpus
-	$(BIN)/python tests/fuzz/run.py -max_total_time=$(FUZZ_SECONDS) -timeout=30 -rss_limit_mb=1024 -reduce_inputs=0 \
+	$(BIN)/python tests/fuzz/run.py -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -seed=$(FUZZ_SEED) -timeout=30 -rss_limit_mb=1024 -reduce_inputs=0 \
 		-print_final_stats=1 -dict=tests/fuzz/bytes.dict -artifact_prefix=build/fuzz/ build/fuzz/corpus tests/fuzz/corpus
 
 # The whole suite against a core with AddressSanitizer and UndefinedBehaviorSanitizer (GCC on Linux). The interpreter is
