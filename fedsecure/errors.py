@@ -21,6 +21,7 @@ __all__ = [
     "FedSecureError",
     "LocalProtocolError",
     "RemoteProtocolError",
+    "ShardError",
     "ThresholdError",
     "list_problems",
 ]
@@ -71,6 +72,13 @@ class ThresholdError(FedSecureError):
     """Too few parties: fewer than three, a threshold that is too low, or one that was not reached.
 
     When a server raises it, nothing about any update has been revealed.
+    """
+
+
+class ShardError(FedSecureError):
+    """A worker that holds a part of a sum died, was too late, or has not what the others have.
+
+    The sum is lost, and nothing of it is revealed: give the session up and run the round again.
     """
 
 

@@ -14,10 +14,10 @@ from fedsecure.paillier import _proofs
 from fedsecure.paillier._partial import PartialDecryption, ciphertexts, statement
 from fedsecure.paillier._seam import Rows, integer, octets, sliced
 from fedsecure.paillier._threshold_public import ThresholdPublic
-from fedsecure.paillier.private_key import open_sealed, seal
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
 from fedsecure.primitives.masks import threads
+from fedsecure.primitives.sealed import open_sealed, seal
 
 if TYPE_CHECKING:
     from fedsecure.paillier.vector import EncryptedVector

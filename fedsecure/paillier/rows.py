@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,10 +22,27 @@ if TYPE_CHECKING:
 
     from fedsecure.paillier.public_key import PublicKey
 
-__all__ = ["RunningProduct", "check_rows", "ciphertext_rows", "invert_rows", "weighted_product"]
+__all__ = [
+    "Product",
+    "RunningProduct",
+    "check_rows",
+    "ciphertext_rows",
+    "invert_rows",
+    "weighted_product",
+]
 
 _OUT_OF_RANGE = "a ciphertext is not a number from 1 to n^2 - 1"
 _NO_INVERSE = "a ciphertext has no inverse modulo n^2: no encryption gives it"
+
+
+class Product(Protocol):
+    """What ciphertexts are multiplied in: `RunningProduct`, or one whose rows are elsewhere."""
+
+    def multiply(self, rows: Rows, *, first: int = 0) -> None:
+        """Multiplies ciphertexts into elements [first, first + len(rows))."""
+
+    def rows(self) -> Rows:
+        """Returns the product as ciphertexts."""
 
 
 class RunningProduct:

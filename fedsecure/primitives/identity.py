@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fedsecure.errors import CryptoError, LocalProtocolError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.entropy import Secret
+from fedsecure.primitives.sealed import open_sealed, seal
 
 __all__ = ["SIGNATURE_BYTES", "VERIFY_KEY_BYTES", "Identity", "check_verify_key", "verify"]
 
 SIGNATURE_BYTES = 64
 VERIFY_KEY_BYTES = 32
 _SECRET_BYTES = 32
+_MAGIC = b"FSID"
 _FIELD_PRIME = (1 << 255) - 19
 # Compressed points of order 1, 2, 4 and 8 (RFC 8032, section 5.1), signs included. A signature
 # under such a key can be valid for any message.
@@ -29,10 +31,11 @@ _LOW_ORDER = {0, 1, _FIELD_PRIME - 1, _ORDER_8, _FIELD_PRIME - _ORDER_8}
 
 
 class Identity:
-    """A party's long-term signing key. Make it once, keep `to_bytes` as safe as any private key.
+    """A party's long-term signing key. Make it once, and keep it: in a file, `to_sealed_bytes`.
 
     The verify key is what the other parties pin: hand it over on a way that the server does not
-    control. Identities are neither copied nor pickled by accident; `to_bytes` is the one way out.
+    control. Identities are neither copied nor pickled by accident; `to_bytes`, for a key store, and
+    `to_sealed_bytes` are the ways out.
 
     Args:
         secret: 32 uniform bytes, the RFC 8032 private key. Kept by reference.
@@ -64,6 +67,33 @@ class Identity:
     def to_bytes(self) -> bytes:
         """Returns the 32 secret bytes, for a key store: whoever has them can sign as this party."""
         return bytes(self._secret.view)
+
+    @classmethod
+    def from_sealed_bytes(cls, data: bytes, password: str | bytes) -> Identity:
+        """Returns the identity that `to_sealed_bytes` gave.
+
+        Raises:
+            CryptoError: Another password, changed bytes, or no identity at all.
+            LocalProtocolError: The password is empty or no text.
+        """
+        _, secret = open_sealed(data, password, magic=_MAGIC)
+        return cls(Secret(secret))
+
+    def to_sealed_bytes(self, password: str | bytes) -> bytes:
+        """Returns the identity for a file, encrypted: AES-256-GCM under scrypt of the password.
+
+        Args:
+            password: Not empty; a long one, since whoever has the file can try as many as they
+                like.
+
+        Raises:
+            LocalProtocolError: The password is empty or no text.
+        """
+        secret = bytearray(self._secret.view)
+        try:
+            return seal(secret, password, magic=_MAGIC, bits=8 * _SECRET_BYTES)
+        finally:
+            entropy.wipe(secret)
 
     @property
     def verify_key(self) -> bytes:

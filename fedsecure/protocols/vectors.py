@@ -10,7 +10,7 @@ vanishes half-way leaves no trace in the sum.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,12 +21,23 @@ from fedsecure.primitives import masks
 from fedsecure.pytree import PyTree, flatten
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from fedsecure.primitives.entropy import Secret
+    from fedsecure.primitives.masks import MaskSet
     from fedsecure.protocols.session import Session
 
-__all__ = ["Upload", "VectorSum", "contribute", "piece_limit"]
+__all__ = [
+    "RunningSum",
+    "Upload",
+    "VectorSum",
+    "contribute",
+    "next_piece",
+    "piece_limit",
+    "saved_pieces",
+]
 
 
 def contribute(
@@ -130,8 +141,63 @@ class Upload(Iterator[bytes]):
         return self._contribution.message(before, start, stop, self._masks())
 
 
+class RunningSum(Protocol):
+    """What a server keeps vectors in: `VectorSum`, or one whose parts are in several places.
+
+    A vector is in the sum whole or not at all. After an error that is no `RemoteProtocolError` the
+    sum is lost, and the session with it.
+    """
+
+    @property
+    def total(self) -> NDArray[Any]:
+        """Ring elements, shape (layout.length,), in the session's lane."""
+
+    @property
+    def arriving(self) -> Mapping[int, Sequence[memoryview]]:
+        """The packed pieces of the unfinished uploads, by client."""
+
+    def add(self, client_id: int, body: memoryview) -> bool:
+        """Takes the next piece of a client's vector; returns whether the vector is complete now.
+
+        The caller sees to it that a complete vector is not followed by another one.
+
+        Raises:
+            RemoteProtocolError: Not the piece that comes next, or not of the session's form.
+        """
+
+    def close(self, clients: Collection[int]) -> None:
+        """Forgets the unfinished uploads: these clients are in the sum, and nobody else."""
+
+    def unmask(self, taken_off: MaskSet, clients: Collection[int]) -> None:
+        """Takes masks off, once, and reduces the sum to the ring.
+
+        Args:
+            taken_off: What turns the sum of masked vectors into the sum of vectors.
+            clients: Those that `close` was given.
+        """
+
+    def restore(
+        self,
+        data: memoryview,
+        arriving: Iterable[tuple[int, int]],
+        clients: Collection[int],
+    ) -> None:
+        """Takes the place of a sum that was saved as its elements and then the unfinished uploads.
+
+        Args:
+            data: The bytes of `total`, then of the pieces of each unfinished upload.
+            arriving: Client and number of pieces of each.
+            clients: Whose vectors are in the sum.
+
+        Raises:
+            RemoteProtocolError: The bytes are too few or too many for that.
+        """
+
+
 class VectorSum:
     """The sum of the clients' vectors in the ring, with the unfinished uploads beside it.
+
+    A `RunningSum` in this process. Who is in it, the server knows.
 
     Attributes:
         total: Ring elements, shape (layout.length,); wraps in its lane.
@@ -144,71 +210,101 @@ class VectorSum:
         self.total: NDArray[Any] = np.zeros(session.layout.length, session.layout.dtype)
 
     def add(self, client_id: int, body: memoryview) -> bool:
-        """Takes the next piece of a client's vector; returns whether the vector is complete now.
-
-        The caller sees to it that a complete vector is not followed by another one.
-
-        Raises:
-            RemoteProtocolError: Not the piece that comes next, or not of the session's form.
-        """
-        piece = wire.decode_vector(body)
-        layout = self._session.layout
+        """Takes the next piece of a client's vector; see `RunningSum.add`."""
         arrived = self._arriving.get(client_id, [])
-        if piece.index != len(arrived):
-            raise RemoteProtocolError(
-                f"chunk {piece.index} came where chunk {len(arrived)} was due"
-            )
-        start, stop = self._session.piece(piece.index)
-        if (piece.bits, piece.count) != (layout.modulus_bits, stop - start):
-            raise RemoteProtocolError(
-                f"chunk of {piece.count} elements of {piece.bits} bits; this one has "
-                f"{stop - start} of {layout.modulus_bits}"
-            )
-        arrived.append(piece.packed)
+        arrived.append(next_piece(self._session, body, len(arrived)))
         if len(arrived) < self._session.num_chunks:
             self._arriving[client_id] = arrived
             return False
         # Every piece was checked when it came, so nothing below can fail half-way.
         for index, packed in enumerate(arrived):
             start, stop = self._session.piece(index)
-            masks.unpack_add(packed, layout.modulus_bits, self.total[start:stop])
+            bits = self._session.layout.modulus_bits
+            masks.unpack_add(packed, bits, self.total[start:stop])
         self._arriving.pop(client_id, None)
         return True
 
-    def close(self) -> None:
+    def close(self, clients: Collection[int]) -> None:
         """Forgets the unfinished uploads."""
+        del clients
         self._arriving.clear()
+
+    def unmask(self, taken_off: MaskSet, clients: Collection[int]) -> None:
+        """Takes masks off, once, and reduces the sum to the ring."""
+        del clients
+        taken_off.apply(self.total)
+        masks.reduce(self.total, self._session.layout.modulus_bits)
 
     @property
     def arriving(self) -> Mapping[int, Sequence[memoryview]]:
         """The packed pieces of the unfinished uploads, by client."""
         return self._arriving
 
-    def restore(self, data: memoryview, arriving: Iterable[tuple[int, int]]) -> None:
-        """Takes the place of a sum that was saved as its elements and then the unfinished uploads.
-
-        Args:
-            data: The bytes of `total`, then of the pieces of each unfinished upload.
-            arriving: Client and number of pieces of each.
-
-        Raises:
-            RemoteProtocolError: The bytes are too few or too many for that.
-        """
-        bits, size = self._session.layout.modulus_bits, self.total.nbytes
+    def restore(
+        self,
+        data: memoryview,
+        arriving: Iterable[tuple[int, int]],
+        clients: Collection[int],
+    ) -> None:
+        """Takes the place of a sum that was saved; see `RunningSum.restore`."""
+        del clients
+        size = self.total.nbytes
+        self._arriving = saved_pieces(self._session, data[size:], arriving)
         self.total[:] = np.frombuffer(data[:size], self.total.dtype)
-        for client_id, count in arriving:
-            if not 1 <= count < self._session.num_chunks or client_id in self._arriving:
-                raise RemoteProtocolError(f"{count} pieces of an upload of client {client_id}")
-            pieces = self._arriving[client_id] = []
-            for index in range(count):
-                start, stop = self._session.piece(index)
-                length = wire.packed_bytes(stop - start, bits)
-                if size + length > len(data):
-                    raise RemoteProtocolError(f"{len(data)} bytes are too few for these uploads")
-                pieces.append(data[size : size + length])
-                size += length
-        if len(data) != size:
-            raise RemoteProtocolError(f"{len(data)} bytes for a sum and uploads of {size}")
+
+
+def next_piece(session: Session, body: memoryview, due: int) -> memoryview:
+    """Returns the packed elements of a vector's piece.
+
+    Args:
+        session: The session.
+        body: The body of a message with a piece of a vector.
+        due: Index of the piece that comes next.
+
+    Raises:
+        RemoteProtocolError: Another piece, or not of the session's form.
+    """
+    piece, bits = wire.decode_vector(body), session.layout.modulus_bits
+    if piece.index != due:
+        raise RemoteProtocolError(f"chunk {piece.index} came where chunk {due} was due")
+    start, stop = session.piece(due)
+    if (piece.bits, piece.count) != (bits, stop - start):
+        raise RemoteProtocolError(
+            f"chunk of {piece.count} elements of {piece.bits} bits; this one has "
+            f"{stop - start} of {bits}"
+        )
+    return piece.packed
+
+
+def saved_pieces(
+    session: Session, data: memoryview, arriving: Iterable[tuple[int, int]]
+) -> dict[int, list[memoryview]]:
+    """Returns the packed pieces of unfinished uploads, by client, out of the bytes of them all.
+
+    Args:
+        session: The session.
+        data: The pieces, one after the other.
+        arriving: Client and number of pieces of each upload.
+
+    Raises:
+        RemoteProtocolError: The bytes are too few or too many for that.
+    """
+    found: dict[int, list[memoryview]] = {}
+    at = 0
+    for client_id, count in arriving:
+        if not 1 <= count < session.num_chunks or client_id in found:
+            raise RemoteProtocolError(f"{count} pieces of an upload of client {client_id}")
+        pieces = found[client_id] = []
+        for index in range(count):
+            start, stop = session.piece(index)
+            length = wire.packed_bytes(stop - start, session.layout.modulus_bits)
+            if at + length > len(data):
+                raise RemoteProtocolError(f"{len(data)} bytes are too few for these uploads")
+            pieces.append(data[at : at + length])
+            at += length
+    if len(data) != at:
+        raise RemoteProtocolError(f"{len(data)} bytes for uploads of {at}")
+    return found
 
 
 def piece_limit(session: Session) -> int:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from fedsecure.errors import CryptoError, LocalProtocolError, RemoteProtocolError
 from fedsecure.paillier import PrivateKey
-from fedsecure.paillier.private_key import seal
 from fedsecure.paillier.threshold import (
     KeyShare,
     PartialDecryption,
     ThresholdPublic,
     verify_partial,
 )
+from fedsecure.primitives.sealed import seal
 from threshold_keys import N, P, Q, dealt, encrypted, rows_of
 
 if TYPE_CHECKING:

@@ -207,6 +207,46 @@ def test_fresh_identities_differ_and_survive_a_key_store() -> None:
         assert verify(known.verify_key, signature, b"hello")
 
 
+PASSWORD = "correct horse battery staple"
+
+
+def test_an_identity_in_a_file_needs_its_password() -> None:
+    known = Identity.from_bytes(SECRET)
+    sealed = known.to_sealed_bytes(PASSWORD)
+    assert SECRET not in sealed
+    assert known.to_sealed_bytes(PASSWORD) != sealed  # a fresh salt
+    assert Identity.from_sealed_bytes(sealed, PASSWORD) == known
+    assert Identity.from_sealed_bytes(sealed, PASSWORD.encode()).to_bytes() == SECRET
+    for wrong in (PASSWORD.upper(), PASSWORD[:-1]):
+        with pytest.raises(CryptoError, match="wrong password, or a changed file") as caught:
+            Identity.from_sealed_bytes(sealed, wrong)
+        assert wrong not in str(caught.value)
+
+
+@pytest.mark.parametrize("at", [0, 4, 5, 7, 22, 23, -1])
+def test_a_changed_file_is_no_identity(at: int) -> None:
+    data = bytearray(Identity.from_bytes(SECRET).to_sealed_bytes(PASSWORD))
+    data[at] ^= 1
+    with pytest.raises(CryptoError):
+        Identity.from_sealed_bytes(bytes(data), PASSWORD)
+
+
+def test_what_is_no_file_of_an_identity_is_refused() -> None:
+    from fedsecure.primitives.sealed import seal
+
+    longer = seal(bytes(33), PASSWORD, magic=b"FSID", bits=256)
+    with pytest.raises(CryptoError, match="32 secret bytes, not 33"):
+        Identity.from_sealed_bytes(longer, PASSWORD)
+    other = seal(SECRET, PASSWORD, magic=b"FSPS", bits=256)
+    with pytest.raises(CryptoError, match="not a key file of this kind"):
+        Identity.from_sealed_bytes(other, PASSWORD)
+    with pytest.raises(CryptoError, match="too short"):
+        Identity.from_sealed_bytes(b"", PASSWORD)
+    for empty in ("", b"", None):
+        with pytest.raises(LocalProtocolError, match="not empty"):
+            Identity.from_bytes(SECRET).to_sealed_bytes(empty)
+
+
 def test_from_the_systems_entropy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity.entropy, "_system", lambda size: SECRET[:size])
     assert Identity.generate().to_bytes() == SECRET

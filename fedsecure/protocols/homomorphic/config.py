@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fedsecure import wire
 from fedsecure.errors import LocalProtocolError, ThresholdError
-from fedsecure.paillier import PrivateKey, PublicKey, generate_keypair
+from fedsecure.paillier import PrivateKey, PublicKey, RunningProduct, generate_keypair
 from fedsecure.paillier.threshold import KeyShare, ThresholdPublic, generate_threshold_keys
 from fedsecure.primitives import keys
 from fedsecure.primitives.identity import Identity
@@ -21,10 +21,12 @@ from fedsecure.protocols.session import Session
 from fedsecure.protocols.signing import checked_identities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fedsecure.encoding import FixedPoint
     from fedsecure.protocols.base import Client
+    from fedsecure.protocols.homomorphic.holders import Rows
+    from fedsecure.protocols.homomorphic.server import Products
     from fedsecure.pytree import PyTree, TreeSpec
 
 __all__ = ["PaillierSum", "ThresholdPaillierSum"]
@@ -254,18 +256,28 @@ class PaillierSum(_Policy):
         identity = self.identity_of(client_id)
         return PaillierClient(session, self._public, client_id, update, weight, identity=identity)
 
-    def server(self, session: Session) -> PaillierServer:
+    def server(self, session: Session, *, products: Products = RunningProduct) -> PaillierServer:
         """Returns the server of a session.
+
+        Args:
+            session: The session.
+            products: Makes what ciphertexts are multiplied in, if not in this process.
 
         Raises:
             ThresholdError: See `client`.
             LocalProtocolError: See `client`.
         """
         self._check(session)
-        return PaillierServer(session, self._public)
+        return PaillierServer(session, self._public, products=products)
 
-    def key_holder(self, session: Session) -> KeyHolder:
+    def key_holder(
+        self, session: Session, *, decrypt: Callable[[Rows], Rows] | None = None
+    ) -> KeyHolder:
         """Returns the key holder of a session; `key` must be the private key.
+
+        Args:
+            session: The session.
+            decrypt: Gives the plaintexts of ciphertexts, if that is not to be done in this process.
 
         Raises:
             ThresholdError: See `client`.
@@ -274,7 +286,7 @@ class PaillierSum(_Policy):
         self._check(session)
         if not isinstance(self.key, PrivateKey):
             raise LocalProtocolError("the key holder's own object has key=PrivateKey(...)")
-        return KeyHolder(session, self.key)
+        return KeyHolder(session, self.key, decrypt=decrypt)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns the parties beside clients and server: the key holder."""
@@ -398,8 +410,14 @@ class ThresholdPaillierSum(_Policy):
             )
         return ShareHolder(session, own[0], client_id, update, weight, identity=identity)
 
-    def server(self, session: Session) -> ThresholdPaillierServer:
+    def server(
+        self, session: Session, *, products: Products = RunningProduct
+    ) -> ThresholdPaillierServer:
         """Returns the server of a session.
+
+        Args:
+            session: The session.
+            products: Makes what ciphertexts are multiplied in, if not in this process.
 
         Raises:
             ThresholdError: See `client`.
@@ -407,7 +425,7 @@ class ThresholdPaillierSum(_Policy):
         """
         self._check(session)
         indices = {name: index for index, name in enumerate(self.holders, 1)}
-        return ThresholdPaillierServer(session, self._dealing, indices)
+        return ThresholdPaillierServer(session, self._dealing, indices, products=products)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns no parties beside clients and server."""

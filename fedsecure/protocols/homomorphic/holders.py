@@ -22,14 +22,17 @@ from fedsecure.protocols.party import restated
 from fedsecure.protocols.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from fedsecure.paillier import PrivateKey
     from fedsecure.paillier.threshold import KeyShare
     from fedsecure.primitives.identity import Identity
     from fedsecure.pytree import PyTree
+
+    Rows = NDArray[np.uint8]
 
 __all__ = ["KeyHolder", "ShareHolder"]
 
@@ -125,14 +128,21 @@ class KeyHolder(_Decryptor):
     Args:
         session: The session, already compared with this party's own policy.
         key: The private key.
+        decrypt: Gives the plaintexts of ciphertexts under it, if not `key.decrypt_rows`.
     """
 
     role = Role.KEY_HOLDER
 
-    def __init__(self, session: Session, key: PrivateKey) -> None:
+    def __init__(
+        self,
+        session: Session,
+        key: PrivateKey,
+        *,
+        decrypt: Callable[[Rows], Rows] | None = None,
+    ) -> None:
         super().__init__(session, key.public, Stage.DECRYPTION)
         self._id = wire.KEY_HOLDER
-        self._key = key
+        self._decrypt = key.decrypt_rows if decrypt is None else decrypt
         self._audit_anew()
 
     @classmethod
@@ -188,7 +198,7 @@ class KeyHolder(_Decryptor):
 
     def _answer(self, product: NDArray[Any], contributors: int) -> list[bytes]:
         session, packing = self._session, self._layout.packing
-        plaintexts = self._key.decrypt_rows(product)
+        plaintexts = self._decrypt(product)
         total = packing.unpack(plaintexts, session.layout.length, session.layout.dtype)
         decoded(session, total, contributors)  # what honest clients cannot have sent stays here
         bits, messages = session.layout.modulus_bits, []

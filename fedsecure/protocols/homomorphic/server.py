@@ -25,13 +25,16 @@ from fedsecure.protocols.session import Session, party_name
 from fedsecure.protocols.vectors import VectorSum
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from numpy.typing import NDArray
 
     from fedsecure.paillier import PublicKey
+    from fedsecure.paillier.rows import Product
     from fedsecure.paillier.threshold import ThresholdPublic
+
+    Products = Callable[[PublicKey, int], Product]
 
 __all__ = ["PaillierServer", "ThresholdPaillierServer"]
 
@@ -47,8 +50,11 @@ class _Server(Party):
 
     role = Role.SERVER
 
-    def __init__(self, session: Session, key: PublicKey, partial: int = 0) -> None:
+    def __init__(
+        self, session: Session, key: PublicKey, products: Products, partial: int = 0
+    ) -> None:
         super().__init__(session, key, Stage.ENCRYPTED_INPUT)
+        self._products = products
         self._limits = size_limits(session, self._layout, partial)
         self._ctx = schedule.context(session)
         self._arrivals: dict[int, Arrival] = {}
@@ -233,7 +239,7 @@ class _Server(Party):
 
     def _multiply(self) -> None:
         self._contributors = tuple(sorted(self._digests))
-        product = RunningProduct(self._layout.packing.public, self._layout.num_rows)
+        product = self._products(self._layout.packing.public, self._layout.num_rows)
         for name in self._contributors:
             for index, message in enumerate(self._messages[name][:-1]):
                 body = memoryview(message)[wire.HEADER_SIZE :]
@@ -272,10 +278,13 @@ class PaillierServer(_Server):
     Args:
         session: The session, as all parties have it.
         key: The public key.
+        products: Makes what ciphertexts are multiplied in.
     """
 
-    def __init__(self, session: Session, key: PublicKey) -> None:
-        super().__init__(session, key)
+    def __init__(
+        self, session: Session, key: PublicKey, *, products: Products = RunningProduct
+    ) -> None:
+        super().__init__(session, key, products)
         self._vectors: VectorSum | None = None  # memory for it is taken with the first answer
         self._whole = False
 
@@ -335,12 +344,18 @@ class ThresholdPaillierServer(_Server):
         session: The session, as all parties have it.
         public: The dealing.
         holders: Index of the share that each client holds.
+        products: Makes what ciphertexts are multiplied in.
     """
 
     def __init__(
-        self, session: Session, public: ThresholdPublic, holders: Mapping[int, int]
+        self,
+        session: Session,
+        public: ThresholdPublic,
+        holders: Mapping[int, int],
+        *,
+        products: Products = RunningProduct,
     ) -> None:
-        super().__init__(session, public.key)
+        super().__init__(session, public.key, products)
         rows = self._layout.num_rows * self._layout.row_bytes
         proof = _PARTIAL_HEADER + 4 * self._layout.row_bytes
         self._limits = size_limits(session, self._layout, rows + proof)

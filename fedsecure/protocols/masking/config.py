@@ -15,12 +15,14 @@ from fedsecure.protocols.masking.client import MaskingClient
 from fedsecure.protocols.masking.levels import Adversary
 from fedsecure.protocols.masking.server import MaskingServer
 from fedsecure.protocols.session import Session
+from fedsecure.protocols.vectors import VectorSum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fedsecure.encoding import FixedPoint
     from fedsecure.protocols.base import Client
+    from fedsecure.protocols.vectors import RunningSum
     from fedsecure.pytree import PyTree, TreeSpec
 
 __all__ = ["PairwiseMasking"]
@@ -195,15 +197,21 @@ class PairwiseMasking:
             session, client_id, update, weight, identity=self.identity_of(client_id)
         )
 
-    def server(self, session: Session) -> MaskingServer:
+    def server(
+        self, session: Session, *, vectors: Callable[[Session], RunningSum] = VectorSum
+    ) -> MaskingServer:
         """Returns the server of a session.
+
+        Args:
+            session: The session.
+            vectors: Makes what the clients' vectors are summed in, if not in this process.
 
         Raises:
             ThresholdError: The session's parameters are weaker than this object's policy.
             LocalProtocolError: The session is of another protocol or has other parameters.
         """
         self._check(session)
-        return MaskingServer(session)
+        return MaskingServer(session, vectors=vectors)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns no parties beside clients and server."""

@@ -33,7 +33,9 @@ from fedsecure.protocols.session import Session
 from fedsecure.protocols.vectors import VectorSum
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
+
+    from fedsecure.protocols.vectors import RunningSum
 
 __all__ = ["MaskingServer"]
 
@@ -56,42 +58,52 @@ class MaskingServer(Party):
 
     Args:
         session: The session, as all clients have it.
+        vectors: Makes what the clients' vectors are summed in.
     """
 
     role = Role.SERVER
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, *, vectors: Callable[[Session], RunningSum] = VectorSum
+    ) -> None:
         super().__init__(session)
         self._limits = size_limits(session, _TAKEN)
         self._invited = frozenset(session.client_ids)
         self._asked = self._invited
         self._answered: dict[int, bytes] = {}
         self._told = Collected(session)
-        self._vectors = VectorSum(session)
+        self._vectors = vectors(session)
         self._result: Aggregate | None = None
 
     @classmethod
-    def from_bytes(cls, data: bytes, session: Session | None = None) -> MaskingServer:
+    def from_bytes(
+        cls,
+        data: bytes,
+        session: Session | None = None,
+        *,
+        vectors: Callable[[Session], RunningSum] = VectorSum,
+    ) -> MaskingServer:
         """Returns the server that `to_bytes` wrote, where it stood.
 
         Args:
             data: Bytes from this library, kept where nobody else reads or replaces them.
             session: The session as it was made, for a mean with its containers and kinds of array;
                 without it, the mean is a mapping from paths to numpy arrays.
+            vectors: Makes what the clients' vectors are summed in.
 
         Raises:
             LocalProtocolError: Not the bytes of a server, or those of another session.
         """
 
-        def restore(state: saved.ServerState, vectors: memoryview) -> MaskingServer:
+        def restore(state: saved.ServerState, content: memoryview) -> MaskingServer:
             if session is not None and session.to_bytes() != state.session:
                 raise LocalProtocolError("these are the bytes of another session's server")
             public = session or Session.from_bytes(state.session)
             # What a session claims is only believed once there are bytes enough for its sum.
-            if len(vectors) < public.layout.length * public.layout.dtype.itemsize:
+            if len(content) < public.layout.length * public.layout.dtype.itemsize:
                 raise LocalProtocolError("the bytes of this server are too few for its sum")
-            server = cls(public)
-            server._restore(state, vectors)
+            server = cls(public, vectors=vectors)
+            server._restore(state, content)
             return server
 
         return saved.load(saved.ServerState, data, restore)
@@ -238,7 +250,8 @@ class MaskingServer(Party):
         told.confirmed = {entry.client_id: entry.signature for entry in state.confirmed}
         told.unmask = {entry.client_id: entry.body for entry in state.unmask}
         uploads = [(entry.client_id, entry.pieces) for entry in state.arriving]
-        self._vectors.restore(vectors, uploads)
+        summed = self._answered if self._stage is Stage.MASKED_INPUT else state.alive
+        self._vectors.restore(vectors, uploads, tuple(summed))
 
     def _lack(self, answered: Collection[int]) -> str | None:
         """Returns what is missing for the stage to be closed, or None."""
@@ -287,7 +300,7 @@ class MaskingServer(Party):
         elif self._stage is Stage.SHARE_KEYS:
             self._told.sharers = answered
         elif self._stage is Stage.MASKED_INPUT:
-            self._vectors.close()
+            self._vectors.close(answered)
             self._told.close_inputs(answered)
         elif self._stage is Stage.UNMASKING:
             self._unmask_sum()
@@ -315,8 +328,7 @@ class MaskingServer(Party):
             answers=told.unmask,
         ).masks()
         try:
-            taken_off.apply(self._vectors.total)
-            masks.reduce(self._vectors.total, self._session.layout.modulus_bits)
+            self._vectors.unmask(taken_off, told.alive)
             self._result = self._decode()
         except BaseException:
             # The sum has been changed and cannot be unmasked a second time.
