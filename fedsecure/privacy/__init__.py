@@ -1,9 +1,9 @@
 """Differential privacy: what noisy releases cost, and how much noise meets a target.
 
->>> from fedsecure.privacy import Gaussian, PoissonSampling, PrivacyAccountant, Relation
+>>> from fedsecure.privacy import GaussianEvent, PoissonSampling, PrivacyAccountant, Relation
 >>> relation = Relation.ADD_OR_REMOVE_ONE
 >>> accountant = PrivacyAccountant(relation, epsilon=2.0, delta=1e-5)
->>> accountant.compose(Gaussian(1.0, sampling=PoissonSampling(0.01), relation=relation), 1000)
+>>> accountant.compose(GaussianEvent(1.0, sampling=PoissonSampling(0.01), relation=relation), 1000)
 >>> round(accountant.get_epsilon(1e-5), 3)
 1.828
 
@@ -15,17 +15,17 @@ from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
 from fedsecure.privacy.events import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
     Relation,
-    Skellam,
+    SkellamEvent,
 )
 from fedsecure.privacy.report import PrivacyReport, silo_hint
 from fedsecure.privacy.scaling import (
@@ -39,20 +39,20 @@ from fedsecure.privacy.shares import excess_variance, guaranteed_variance, share
 
 __all__ = [
     "AdaptiveClip",
-    "DDGauss",
-    "DiscreteLaplace",
+    "DDGaussEvent",
+    "DiscreteLaplaceEvent",
     "DistributedEncoding",
     "Event",
-    "ExponentialMechanism",
+    "ExponentialEvent",
     "FixedSizeSampling",
-    "Gaussian",
-    "Laplace",
+    "GaussianEvent",
+    "LaplaceEvent",
     "NoSampling",
     "PoissonSampling",
     "PrivacyAccountant",
     "PrivacyReport",
     "Relation",
-    "Skellam",
+    "SkellamEvent",
     "calibrate_noise",
     "excess_variance",
     "gaussian_epsilon",

@@ -11,18 +11,18 @@ import msgspec
 from fedsecure.errors import FedSecureError, RemoteProtocolError
 from fedsecure.privacy import _checks
 from fedsecure.privacy.events import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
     Relation,
     Sampling,
-    Skellam,
+    SkellamEvent,
 )
 from fedsecure.privacy.report import Unit
 
@@ -30,7 +30,14 @@ __all__ = ["Saved", "decode", "encode"]
 
 _EVENTS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Gaussian, Skellam, DDGauss, Laplace, DiscreteLaplace, ExponentialMechanism)
+    for kind in (
+        GaussianEvent,
+        SkellamEvent,
+        DDGaussEvent,
+        LaplaceEvent,
+        DiscreteLaplaceEvent,
+        ExponentialEvent,
+    )
 }
 _SAMPLINGS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (NoSampling, PoissonSampling, FixedSizeSampling)

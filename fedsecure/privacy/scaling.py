@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.privacy import _checks
 from fedsecure.privacy.events import (
-    DDGauss,
+    DDGaussEvent,
     NoSampling,
     Relation,
     Sampling,
-    Skellam,
+    SkellamEvent,
 )
 
 __all__ = [
@@ -190,7 +190,7 @@ class DistributedEncoding:
         noise_multiplier: float,
         sampling: Sampling | None = None,
         relation: Relation = Relation.REPLACE_SPECIAL,
-    ) -> Skellam:
+    ) -> SkellamEvent:
         """Returns one release with Skellam noise of z times the clip from the certain shares.
 
         Args:
@@ -203,7 +203,7 @@ class DistributedEncoding:
                 not go together.
         """
         delta1, delta2, sigma = self._integers(noise_multiplier, relation)
-        return Skellam(
+        return SkellamEvent(
             delta1,
             delta2,
             self.shares * sigma**2,
@@ -216,10 +216,10 @@ class DistributedEncoding:
         noise_multiplier: float,
         sampling: Sampling | None = None,
         relation: Relation = Relation.REPLACE_SPECIAL,
-    ) -> DDGauss:
+    ) -> DDGaussEvent:
         """Returns one release with shares of discrete Gaussian noise. Arguments as `skellam`."""
         delta1, delta2, sigma = self._integers(noise_multiplier, relation)
-        return DDGauss(
+        return DDGaussEvent(
             delta1,
             delta2,
             sigma,
