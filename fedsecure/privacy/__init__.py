@@ -14,6 +14,7 @@ does not.
 from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.configs import from_config, to_config
 from fedsecure.privacy.events import (
     DDGaussEvent,
     DiscreteLaplaceEvent,
@@ -27,6 +28,13 @@ from fedsecure.privacy.events import (
     Relation,
     SkellamEvent,
 )
+from fedsecure.privacy.mechanisms import (
+    CentralGaussian,
+    DistributedDiscreteGaussian,
+    DistributedSkellam,
+    VectorMechanism,
+)
+from fedsecure.privacy.plans import NoisyDecoded, Plan
 from fedsecure.privacy.report import PrivacyReport, silo_hint
 from fedsecure.privacy.scaling import (
     DistributedEncoding,
@@ -39,22 +47,29 @@ from fedsecure.privacy.shares import excess_variance, guaranteed_variance, share
 
 __all__ = [
     "AdaptiveClip",
+    "CentralGaussian",
     "DDGaussEvent",
     "DiscreteLaplaceEvent",
+    "DistributedDiscreteGaussian",
     "DistributedEncoding",
+    "DistributedSkellam",
     "Event",
     "ExponentialEvent",
     "FixedSizeSampling",
     "GaussianEvent",
     "LaplaceEvent",
     "NoSampling",
+    "NoisyDecoded",
+    "Plan",
     "PoissonSampling",
     "PrivacyAccountant",
     "PrivacyReport",
     "Relation",
     "SkellamEvent",
+    "VectorMechanism",
     "calibrate_noise",
     "excess_variance",
+    "from_config",
     "gaussian_epsilon",
     "gaussian_sigma",
     "guaranteed_variance",
@@ -65,5 +80,6 @@ __all__ = [
     "rounded_l2_bound",
     "share_variance",
     "silo_hint",
+    "to_config",
     "update_noise_multiplier",
 ]

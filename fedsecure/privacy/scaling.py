@@ -244,6 +244,7 @@ def least_bits(
     dimension: int,
     noise_multiplier: float = 1.0,
     *,
+    noise_shares: int | None = None,
     inflation: float = 0.01,
     beta: float = DEFAULT_BETA,
     k: float = 4.0,
@@ -253,7 +254,8 @@ def least_bits(
     Args:
         clients: n, how many are in a sum at most, each with a share of the noise.
         dimension: d, values per vector.
-        noise_multiplier: z, standard deviation of the sum's noise over the clip.
+        noise_multiplier: z, standard deviation of the certain noise of the sum over the clip.
+        noise_shares: See `DistributedEncoding`.
         inflation: By how much Delta2 may exceed s times c, relative to it, above 0.
         beta: See `rounded_l2_bound`.
         k: See `heuristic_scale`.
@@ -268,7 +270,9 @@ def least_bits(
     _checks.positive("inflation", inflation)
     for bits in range(1, _MAX_BITS + 1):
         try:
-            encoding = DistributedEncoding(clients, dimension, bits, beta=beta, k=k)
+            encoding = DistributedEncoding(
+                clients, dimension, bits, noise_shares=noise_shares, beta=beta, k=k
+            )
         except EncodingError:
             continue
         norm = encoding.scale(noise_multiplier)
