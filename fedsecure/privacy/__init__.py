@@ -13,8 +13,10 @@ does not.
 
 from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
+from fedsecure.privacy.choice import ExponentialMechanism
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
 from fedsecure.privacy.configs import from_config, to_config
+from fedsecure.privacy.counts import Geometric, Laplace
 from fedsecure.privacy.events import (
     DDGaussEvent,
     DiscreteLaplaceEvent,
@@ -25,6 +27,7 @@ from fedsecure.privacy.events import (
     LaplaceEvent,
     NoSampling,
     PoissonSampling,
+    PolyaEvent,
     Relation,
     SkellamEvent,
 )
@@ -35,7 +38,7 @@ from fedsecure.privacy.mechanisms import (
     VectorMechanism,
 )
 from fedsecure.privacy.plans import NoisyDecoded, Plan
-from fedsecure.privacy.report import PrivacyReport, silo_hint
+from fedsecure.privacy.report import PrivacyReport, no_privacy, silo_hint
 from fedsecure.privacy.scaling import (
     DistributedEncoding,
     heuristic_scale,
@@ -55,13 +58,17 @@ __all__ = [
     "DistributedSkellam",
     "Event",
     "ExponentialEvent",
+    "ExponentialMechanism",
     "FixedSizeSampling",
     "GaussianEvent",
+    "Geometric",
+    "Laplace",
     "LaplaceEvent",
     "NoSampling",
     "NoisyDecoded",
     "Plan",
     "PoissonSampling",
+    "PolyaEvent",
     "PrivacyAccountant",
     "PrivacyReport",
     "Relation",
@@ -76,6 +83,7 @@ __all__ = [
     "heuristic_scale",
     "indicator_sigma",
     "least_bits",
+    "no_privacy",
     "rounded_l1_bound",
     "rounded_l2_bound",
     "share_variance",

@@ -35,6 +35,8 @@ __all__ = [
 
 # Distributions take megabytes each; a run asks for the same event, one count after another.
 _CACHED = 8
+# The library's loss distribution of discrete Laplace noise has a place for every step.
+_MOST_STEPS = 2**17
 
 
 def _library() -> ModuleType:
@@ -102,6 +104,8 @@ def has_loss_distribution(event: Event) -> bool:
     """Whether the privacy loss of this event is known as a distribution (PLD)."""
     if isinstance(event, ExponentialEvent):
         return True
+    if isinstance(event, DiscreteLaplaceEvent) and event.sensitivity > _MOST_STEPS:
+        return False
     if isinstance(event, GaussianEvent | LaplaceEvent | DiscreteLaplaceEvent):
         return not isinstance(event.sampling, FixedSizeSampling)
     return False

@@ -20,6 +20,7 @@ from fedsecure.privacy.events import (
     LaplaceEvent,
     NoSampling,
     PoissonSampling,
+    PolyaEvent,
     Relation,
     Sampling,
     SkellamEvent,
@@ -36,6 +37,7 @@ _EVENTS: dict[str, type[Event]] = {
         DDGaussEvent,
         LaplaceEvent,
         DiscreteLaplaceEvent,
+        PolyaEvent,
         ExponentialEvent,
     )
 }

@@ -64,7 +64,7 @@ class NoisyContribution:
         derived = {
             purpose: entropy.Secret(
                 keys.derive(
-                    bytes(seed), public_seed, keys.info(b"privacy/" + purpose), prg.seed_bytes
+                    memoryview(seed), public_seed, keys.info(b"privacy/" + purpose), prg.seed_bytes
                 )
             )
             for purpose in (b"rounding", b"noise")

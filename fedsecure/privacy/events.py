@@ -29,6 +29,7 @@ __all__ = [
     "LaplaceEvent",
     "NoSampling",
     "PoissonSampling",
+    "PolyaEvent",
     "Relation",
     "Sampling",
     "SkellamEvent",
@@ -299,6 +300,14 @@ class DiscreteLaplaceEvent(Event):
     def variance(self) -> float:
         """2 p / (1 - p)**2."""
         return 2 * math.exp(-self.noise_parameter) / math.expm1(-self.noise_parameter) ** 2
+
+
+@dataclass(frozen=True)
+class PolyaEvent(DiscreteLaplaceEvent):
+    """Two-sided geometric noise that the contributors add in shares, under their masks."""
+
+    noise: ClassVar[str] = "discrete Laplace (geometric) in Polya shares"
+    trust: ClassVar[str] = _DISTRIBUTED
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from fedsecure._prg import Prg
 from fedsecure.encoding import ring_width
 from fedsecure.errors import EncodingError, LocalProtocolError
@@ -30,7 +32,6 @@ from fedsecure.privacy.scaling import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fedsecure.primitives.samplers import NoiseLaw
@@ -212,7 +213,7 @@ class VectorMechanism:
         if weight is None:
             raise EncodingError("this session is weighted; give this client's weight")
         limit = self.max_weight or 0.0
-        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        number = isinstance(weight, int | float | np.floating) and not isinstance(weight, bool)
         if not number or not 0 < weight <= limit:
             raise EncodingError(
                 f"the weight is no number above 0 and at most max_weight={limit:g}; raise "

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32] | NDArray[np.float64]
 
-__all__ = ["MAX_NORM", "clip_l1", "clip_l2", "gather", "l1_within", "l2_within"]
+__all__ = [
+    "MAX_NORM",
+    "clip_l1",
+    "clip_l2",
+    "gather",
+    "l1_within",
+    "l2_within",
+    "magnitudes",
+]
 
 # Sums are taken over so many numbers at a time, whatever the machine: always in the same order.
 _PIECE = 1 << 16
@@ -95,10 +103,10 @@ def l2_within(integers: NDArray[Any], most_squared: int) -> bool:
         most_squared: Below `MAX_NORM` squared.
     """
     total = 0
-    for magnitudes in _magnitudes(integers):
-        if magnitudes.max() >= MAX_NORM:
+    for piece in magnitudes(integers):
+        if piece.max() >= MAX_NORM:
             return False
-        squares = magnitudes * magnitudes
+        squares = piece * piece
         total += int((squares >> np.uint64(32)).sum()) << 32
         total += int((squares & np.uint64(0xFFFFFFFF)).sum())
     return total <= most_squared
@@ -107,14 +115,15 @@ def l2_within(integers: NDArray[Any], most_squared: int) -> bool:
 def l1_within(integers: NDArray[Any], most: int) -> bool:
     """Returns whether the sum of magnitudes is at most `most`, below 2**47. See `l2_within`."""
     total = 0
-    for magnitudes in _magnitudes(integers):
-        if magnitudes.max() > most:
+    for piece in magnitudes(integers):
+        if piece.max() > most:
             return False
-        total += int(magnitudes.sum())
+        total += int(piece.sum())
     return total <= most
 
 
-def _magnitudes(integers: NDArray[Any]) -> Iterator[NDArray[np.uint64]]:
+def magnitudes(integers: NDArray[Any]) -> Iterator[NDArray[np.uint64]]:
+    """Yields the magnitudes of a 1-D integer array, piece by piece. See `l2_within`."""
     signed = integers.view(f"i{integers.dtype.itemsize}")
     for at in range(0, signed.size, _PIECE):
         # The one number without a negative stays what it is, which as unsigned is its magnitude.

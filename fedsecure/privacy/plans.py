@@ -167,6 +167,20 @@ class Plan:
         norm = self.delta2 / self.scale if self.share is None else self.joint.norm
         return self.mechanism.noise_multiplier * norm
 
+    @property
+    def words(self) -> str:
+        """Whose noise there is, and how much of it is accounted, in words."""
+        z, clients, shares = self.mechanism.noise_multiplier, self.clients, self.noise_shares
+        if self.share is None:
+            return f"the server adds noise of {z:.6g} times the sensitivity to the exact sum"
+        text = (
+            f"each of {clients} clients adds 1/{shares} of a noise of {z:.6g} times the "
+            f"sensitivity; {shares} honest ones are certain to be in the sum"
+        )
+        if shares < clients:
+            text += f", and if all are, it has {clients / shares:.3g} times the variance accounted"
+        return text
+
     def contribution(
         self,
         leaves: Sequence[NDArray[Any]],
