@@ -282,7 +282,12 @@ class _Distributed(VectorMechanism):
         encoding = self._encoding(clients, values, shares, joint.norm, bits)
         delta2 = encoding.delta2(self.noise_multiplier)
         variance = self._share_variance(encoding)
-        if delta2 >= norms.MAX_NORM or variance > self._widest():
+        if delta2 >= norms.MAX_NORM:
+            raise EncodingError(
+                f"in a ring of {bits} bits, vectors are as long as 2**{math.log2(delta2):.1f} and "
+                "their norms could not be checked; use fewer bits, or leave them out"
+            )
+        if variance > self._widest():
             raise EncodingError(
                 f"in a ring of {bits} bits the noise of one of {clients} clients is wider than can "
                 "be drawn exactly; use fewer bits, or leave them out"
