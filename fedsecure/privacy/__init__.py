@@ -15,6 +15,7 @@ from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
 from fedsecure.privacy.choice import ExponentialMechanism
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.concentrated import zcdp_epsilon, zcdp_rho
 from fedsecure.privacy.configs import from_config, to_config
 from fedsecure.privacy.counts import Geometric, Laplace
 from fedsecure.privacy.events import (
@@ -90,4 +91,6 @@ __all__ = [
     "silo_hint",
     "to_config",
     "update_noise_multiplier",
+    "zcdp_epsilon",
+    "zcdp_rho",
 ]
