@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from fedsecure.privacy import _library
 from fedsecure.privacy.events import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
-    Skellam,
+    SkellamEvent,
 )
 
 __all__ = [
@@ -55,12 +55,12 @@ def curve(event: Event) -> tuple[float, ...]:
     Raises:
         LocalProtocolError: dp-accounting is needed and not installed.
     """
-    if isinstance(event, Gaussian) or (
-        isinstance(event, Laplace) and isinstance(event.sampling, NoSampling)
+    if isinstance(event, GaussianEvent) or (
+        isinstance(event, LaplaceEvent) and isinstance(event.sampling, NoSampling)
     ):
         return _library.rdp_curve(event, ORDERS)
     orders = np.array(ORDERS, np.float64)
-    if isinstance(event, ExponentialMechanism):
+    if isinstance(event, ExponentialEvent):
         return tuple(pure(orders, amplified_pure(event)).tolist())
     base = _base(event)
     if isinstance(event.sampling, NoSampling):
@@ -72,13 +72,13 @@ def curve(event: Event) -> tuple[float, ...]:
 
 def _base(event: Event) -> Curve:
     """Returns the curve of an event without its sampling."""
-    if isinstance(event, Skellam):
+    if isinstance(event, SkellamEvent):
         return lambda orders: skellam(orders, event.delta1, event.delta2, event.mu)
-    if isinstance(event, DDGauss):
+    if isinstance(event, DDGaussEvent):
         return lambda orders: ddgauss(orders, event)
-    if isinstance(event, DiscreteLaplace):
+    if isinstance(event, DiscreteLaplaceEvent):
         return lambda orders: discrete_laplace(orders, event.noise_parameter, event.sensitivity)
-    if isinstance(event, Laplace):
+    if isinstance(event, LaplaceEvent):
         return lambda orders: laplace(orders, 1 / event.noise_multiplier)
     raise TypeError(type(event).__name__)
 
@@ -98,7 +98,7 @@ def tau(num_shares: int, sigma: float) -> float:
     return float(10 * np.exp(-2 * math.pi**2 * sigma**2 * (k / (k + 1))).sum())
 
 
-def ddgauss(orders: Floats, event: DDGauss) -> Floats:
+def ddgauss(orders: Floats, event: DDGaussEvent) -> Floats:
     """Returns the RDP of a sum of discrete Gaussians. Source: as `tau`, proposition 14."""
     spread = math.sqrt(event.num_shares) * event.sigma_local
     one, two = event.delta1 / spread, event.delta2 / spread
@@ -150,7 +150,7 @@ def pure(orders: Floats, epsilon: float) -> Floats:
     return np.maximum(0, both / (orders - 1))
 
 
-def amplified_pure(event: ExponentialMechanism) -> float:
+def amplified_pure(event: ExponentialEvent) -> float:
     """Returns the epsilon of one sampled epsilon-DP release, ``log(1 + q (exp(epsilon) - 1))``.
 
     It holds for Poisson sampling under adding and removing, and for cohorts of fixed size under

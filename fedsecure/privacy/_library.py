@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy.events import (
-    DiscreteLaplace,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
 )
@@ -35,6 +35,8 @@ __all__ = [
 
 # Distributions take megabytes each; a run asks for the same event, one count after another.
 _CACHED = 8
+# The library's loss distribution of discrete Laplace noise has a place for every step.
+_MOST_STEPS = 2**17
 
 
 def _library() -> ModuleType:
@@ -76,7 +78,7 @@ def rdp_delta(orders: Sequence[int], curve: Sequence[float], epsilon: float) -> 
     return float(_library().rdp.rdp_privacy_accountant.compute_delta(orders, curve, epsilon)[0])
 
 
-def rdp_curve(event: Gaussian | Laplace, orders: Sequence[int]) -> tuple[float, ...]:
+def rdp_curve(event: GaussianEvent | LaplaceEvent, orders: Sequence[int]) -> tuple[float, ...]:
     """Returns the library's RDP of one release."""
     library = _library()
 
@@ -86,7 +88,7 @@ def rdp_curve(event: Gaussian | Laplace, orders: Sequence[int]) -> tuple[float, 
 
     plain = (
         library.GaussianDpEvent(event.noise_multiplier)
-        if isinstance(event, Gaussian)
+        if isinstance(event, GaussianEvent)
         else library.LaplaceDpEvent(event.noise_multiplier)
     )
     match event.sampling:
@@ -100,9 +102,11 @@ def rdp_curve(event: Gaussian | Laplace, orders: Sequence[int]) -> tuple[float, 
 
 def has_loss_distribution(event: Event) -> bool:
     """Whether the privacy loss of this event is known as a distribution (PLD)."""
-    if isinstance(event, ExponentialMechanism):
+    if isinstance(event, ExponentialEvent):
         return True
-    if isinstance(event, Gaussian | Laplace | DiscreteLaplace):
+    if isinstance(event, DiscreteLaplaceEvent) and event.sensitivity > _MOST_STEPS:
+        return False
+    if isinstance(event, GaussianEvent | LaplaceEvent | DiscreteLaplaceEvent):
         return not isinstance(event.sampling, FixedSizeSampling)
     return False
 
@@ -112,11 +116,11 @@ def loss_distribution(ledger: Mapping[Event, int], epsilon_of_choice: Any) -> An
 
     Args:
         ledger: Events that have one, and how often each happened.
-        epsilon_of_choice: Gives the epsilon of one `ExponentialMechanism`, amplified.
+        epsilon_of_choice: Gives the epsilon of one `ExponentialEvent`, amplified.
     """
     total = None
     for event, count in ledger.items():
-        if isinstance(event, ExponentialMechanism):
+        if isinstance(event, ExponentialEvent):
             one = _of_choice(epsilon_of_choice(event), count)
         else:
             one = _of_noise(event, count)
@@ -134,7 +138,7 @@ def _of_choice(epsilon: float, count: int) -> Any:
 
 @lru_cache(maxsize=_CACHED)
 def _of_noise(event: Event, count: int) -> Any:
-    if isinstance(event, Gaussian) and _q(event) == 1:
+    if isinstance(event, GaussianEvent) and _q(event) == 1:
         # So many Gaussian releases are one with less noise.
         made = _library().pld.privacy_loss_distribution
         return made.from_gaussian_mechanism(event.noise_multiplier / math.sqrt(count))
@@ -147,11 +151,11 @@ def _of_one(event: Event) -> Any:
     made, q = _library().pld.privacy_loss_distribution, _q(event)
     # The library would double the sensitivity under replacing; ours is that of the relation
     # already. So it is never told the relation.
-    if isinstance(event, Gaussian):
+    if isinstance(event, GaussianEvent):
         return made.from_gaussian_mechanism(event.noise_multiplier, sampling_prob=q)
-    if isinstance(event, Laplace):
+    if isinstance(event, LaplaceEvent):
         return made.from_laplace_mechanism(event.noise_multiplier, sampling_prob=q)
-    if isinstance(event, DiscreteLaplace):
+    if isinstance(event, DiscreteLaplaceEvent):
         return made.from_discrete_laplace_mechanism(
             event.noise_parameter, event.sensitivity, sampling_prob=q
         )

@@ -11,18 +11,19 @@ import msgspec
 from fedsecure.errors import FedSecureError, RemoteProtocolError
 from fedsecure.privacy import _checks
 from fedsecure.privacy.events import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
+    PolyaEvent,
     Relation,
     Sampling,
-    Skellam,
+    SkellamEvent,
 )
 from fedsecure.privacy.report import Unit
 
@@ -30,7 +31,15 @@ __all__ = ["Saved", "decode", "encode"]
 
 _EVENTS: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Gaussian, Skellam, DDGauss, Laplace, DiscreteLaplace, ExponentialMechanism)
+    for kind in (
+        GaussianEvent,
+        SkellamEvent,
+        DDGaussEvent,
+        LaplaceEvent,
+        DiscreteLaplaceEvent,
+        PolyaEvent,
+        ExponentialEvent,
+    )
 }
 _SAMPLINGS: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (NoSampling, PoissonSampling, FixedSizeSampling)

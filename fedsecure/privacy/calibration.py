@@ -13,8 +13,8 @@ from fedsecure.privacy.accounting import MAX_COUNT, Accounting, spent_epsilon
 from fedsecure.privacy.events import (
     Event,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
     Relation,
@@ -131,9 +131,9 @@ def sampling_of(rate: float | Sampling) -> Sampling:
 def make_event(mechanism: Mechanism) -> MakeEvent:
     """Returns what makes an event of a noise multiplier, a sampling and a relation."""
     if mechanism == "gaussian":
-        return lambda z, sampling, relation: Gaussian(z, sampling=sampling, relation=relation)
+        return lambda z, sampling, relation: GaussianEvent(z, sampling=sampling, relation=relation)
     if mechanism == "laplace":
-        return lambda z, sampling, relation: Laplace(z, sampling=sampling, relation=relation)
+        return lambda z, sampling, relation: LaplaceEvent(z, sampling=sampling, relation=relation)
     if not callable(mechanism):
         raise LocalProtocolError(
             f"mechanism is {mechanism!r:.60}; use 'gaussian', 'laplace', or a function of noise "

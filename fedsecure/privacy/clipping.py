@@ -80,6 +80,8 @@ class AdaptiveClip:
             raise LocalProtocolError(
                 f"target_quantile is {self.target_quantile!r:.60}; use a fraction, 0 to 1"
             )
+        for name in ("clip", "target_quantile", "learning_rate"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @staticmethod
     def indicator(*, within: bool) -> float:

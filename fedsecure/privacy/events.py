@@ -20,18 +20,19 @@ from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy import _checks
 
 __all__ = [
-    "DDGauss",
-    "DiscreteLaplace",
+    "DDGaussEvent",
+    "DiscreteLaplaceEvent",
     "Event",
-    "ExponentialMechanism",
+    "ExponentialEvent",
     "FixedSizeSampling",
-    "Gaussian",
-    "Laplace",
+    "GaussianEvent",
+    "LaplaceEvent",
     "NoSampling",
     "PoissonSampling",
+    "PolyaEvent",
     "Relation",
     "Sampling",
-    "Skellam",
+    "SkellamEvent",
 ]
 
 MAX_SHARES = 1_000_000
@@ -180,7 +181,7 @@ _DISTRIBUTED = (
 
 
 @dataclass(frozen=True)
-class Gaussian(Event):
+class GaussianEvent(Event):
     """Gaussian noise, added by one trusted party to a sum of bounded L2 sensitivity.
 
     Attributes:
@@ -198,7 +199,7 @@ class Gaussian(Event):
 
 
 @dataclass(frozen=True)
-class Skellam(Event):
+class SkellamEvent(Event):
     """Skellam noise on an integer sum: differences of Poisson numbers, shares of which add up.
 
     Attributes:
@@ -221,7 +222,7 @@ class Skellam(Event):
 
 
 @dataclass(frozen=True)
-class DDGauss(Event):
+class DDGaussEvent(Event):
     """The sum of several discrete Gaussians on an integer sum, which is almost one itself.
 
     With one share it is the discrete Gaussian of a trusted party.
@@ -252,7 +253,7 @@ class DDGauss(Event):
 
 
 @dataclass(frozen=True)
-class Laplace(Event):
+class LaplaceEvent(Event):
     """Laplace noise, added by one trusted party to a sum of bounded L1 sensitivity.
 
     Attributes:
@@ -271,7 +272,7 @@ class Laplace(Event):
 
 
 @dataclass(frozen=True)
-class DiscreteLaplace(Event):
+class DiscreteLaplaceEvent(Event):
     """Two-sided geometric noise on integers: ``P[k] = (1 - p) / (1 + p) * p**abs(k)``.
 
     Attributes:
@@ -302,7 +303,15 @@ class DiscreteLaplace(Event):
 
 
 @dataclass(frozen=True)
-class ExponentialMechanism(Event):
+class PolyaEvent(DiscreteLaplaceEvent):
+    """Two-sided geometric noise that the contributors add in shares, under their masks."""
+
+    noise: ClassVar[str] = "discrete Laplace (geometric) in Polya shares"
+    trust: ClassVar[str] = _DISTRIBUTED
+
+
+@dataclass(frozen=True)
+class ExponentialEvent(Event):
     """One choice among candidates, ``P ~ exp(epsilon u / (2 Delta_u))``, or permute-and-flip.
 
     It is accounted as any release that is epsilon-DP, which holds for both.

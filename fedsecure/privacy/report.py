@@ -7,7 +7,7 @@ from typing import Literal
 
 from fedsecure.privacy.events import Relation
 
-__all__ = ["PrivacyReport", "Unit", "silo_hint"]
+__all__ = ["PrivacyReport", "Unit", "no_privacy", "silo_hint"]
 
 Unit = Literal["record", "client", "silo"]
 """Whose presence or data is hidden: one record of a client, one client (a person), one silo."""
@@ -57,6 +57,15 @@ class PrivacyReport:
             f"against whoever knows who took part, as the server does: epsilon {known}",
         ]
         return "\n".join(lines)
+
+
+def no_privacy(clients: int) -> str:
+    """Returns what is to be said of an exact sum over so many clients, released without noise."""
+    return (
+        f"no differential privacy: the exact sum over {clients} clients was revealed, without "
+        "noise (epsilon is infinite); what it says about one of them, alone or together with other "
+        "sums, is not bounded"
+    )
 
 
 def silo_hint(clients: int, epsilon: float) -> str:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.privacy import _checks
 from fedsecure.privacy.events import (
-    DDGauss,
+    DDGaussEvent,
     NoSampling,
     Relation,
     Sampling,
-    Skellam,
+    SkellamEvent,
 )
 
 __all__ = [
@@ -190,7 +190,7 @@ class DistributedEncoding:
         noise_multiplier: float,
         sampling: Sampling | None = None,
         relation: Relation = Relation.REPLACE_SPECIAL,
-    ) -> Skellam:
+    ) -> SkellamEvent:
         """Returns one release with Skellam noise of z times the clip from the certain shares.
 
         Args:
@@ -203,7 +203,7 @@ class DistributedEncoding:
                 not go together.
         """
         delta1, delta2, sigma = self._integers(noise_multiplier, relation)
-        return Skellam(
+        return SkellamEvent(
             delta1,
             delta2,
             self.shares * sigma**2,
@@ -216,10 +216,10 @@ class DistributedEncoding:
         noise_multiplier: float,
         sampling: Sampling | None = None,
         relation: Relation = Relation.REPLACE_SPECIAL,
-    ) -> DDGauss:
+    ) -> DDGaussEvent:
         """Returns one release with shares of discrete Gaussian noise. Arguments as `skellam`."""
         delta1, delta2, sigma = self._integers(noise_multiplier, relation)
-        return DDGauss(
+        return DDGaussEvent(
             delta1,
             delta2,
             sigma,
@@ -244,6 +244,7 @@ def least_bits(
     dimension: int,
     noise_multiplier: float = 1.0,
     *,
+    noise_shares: int | None = None,
     inflation: float = 0.01,
     beta: float = DEFAULT_BETA,
     k: float = 4.0,
@@ -253,7 +254,8 @@ def least_bits(
     Args:
         clients: n, how many are in a sum at most, each with a share of the noise.
         dimension: d, values per vector.
-        noise_multiplier: z, standard deviation of the sum's noise over the clip.
+        noise_multiplier: z, standard deviation of the certain noise of the sum over the clip.
+        noise_shares: See `DistributedEncoding`.
         inflation: By how much Delta2 may exceed s times c, relative to it, above 0.
         beta: See `rounded_l2_bound`.
         k: See `heuristic_scale`.
@@ -268,7 +270,9 @@ def least_bits(
     _checks.positive("inflation", inflation)
     for bits in range(1, _MAX_BITS + 1):
         try:
-            encoding = DistributedEncoding(clients, dimension, bits, beta=beta, k=k)
+            encoding = DistributedEncoding(
+                clients, dimension, bits, noise_shares=noise_shares, beta=beta, k=k
+            )
         except EncodingError:
             continue
         norm = encoding.scale(noise_multiplier)

@@ -36,6 +36,18 @@ SAMPLED_GAUSSIAN = [
     (1, 1.0, 1, 1e-5, "4.728507", "4.752728", "4.377178"),
 ]
 
+# The rows above by the PRV accountant, to 0.01 (its estimate); and by RDP with the older conversion
+# to epsilon, where that is published.
+BY_PRV = [0.85299, 2.31010, 1.82824, 0.94687, 7.04728, 0.18554]
+OLDER_CONVERSION = [(SAMPLED_GAUSSIAN[0], "1.1799"), (SAMPLED_GAUSSIAN[1], "2.9222")]
+
+# rho, delta; epsilon. Of the authors' cdp2adp.py
+CONCENTRATED = [
+    (0.5, 1e-5, 4.728386985),
+    (0.1, 1e-6, 2.141938928),
+    (1.0, 1e-6, 7.766216625),
+]
+
 ANALYTIC_GAUSSIAN = [
     (0.1, 1e-5, 30.74956613197769),
     (0.5, 1e-5, 7.0318266755825),

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 
 from fedsecure.errors import BudgetError, LocalProtocolError, RemoteProtocolError
 from fedsecure.privacy import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     Event,
-    ExponentialMechanism,
+    ExponentialEvent,
     FixedSizeSampling,
-    Gaussian,
-    Laplace,
+    GaussianEvent,
+    LaplaceEvent,
     NoSampling,
     PoissonSampling,
     PrivacyAccountant,
     Relation,
-    Skellam,
+    SkellamEvent,
 )
 from privacy.tables import SAMPLED_GAUSSIAN, agree
 
@@ -44,7 +44,7 @@ def test_sampled_gaussian(row: tuple) -> None:
     q, z, rounds, delta, _, rdp, pld = row
     sampling = PoissonSampling(q) if q < 1 else NoSampling()
     for relation in (ADD, ZERO):
-        event = Gaussian(z, sampling=sampling, relation=relation)
+        event = GaussianEvent(z, sampling=sampling, relation=relation)
         assert agree(spent(event, rounds, delta), rdp)
     assert agree(spent(event, rounds, delta, "pld"), pld)
     assert spent(event, rounds, delta) >= spent(event, rounds, delta, "pld")
@@ -64,14 +64,14 @@ def test_integer_orders_cost_little_against_the_librarys_own(row: tuple) -> None
 
 def test_fractional_orders_of_the_library_are_loose_where_integers_are_not() -> None:
     # Little noise, many rounds: the truth is below 784.
-    event = Gaussian(0.5, sampling=PoissonSampling(0.1), relation=ADD)
+    event = GaussianEvent(0.5, sampling=PoissonSampling(0.1), relation=ADD)
     assert spent(event, 10_000) > 2000
     assert spent(event, 10_000, how="pld") < 784
 
 
 def test_cohorts_of_fixed_size_are_not_poisson() -> None:
-    fixed = Gaussian(2.0, sampling=FixedSizeSampling(1000, 100), relation=REPLACE)
-    poisson = Gaussian(2.0, sampling=PoissonSampling(0.1), relation=ADD)
+    fixed = GaussianEvent(2.0, sampling=FixedSizeSampling(1000, 100), relation=REPLACE)
+    poisson = GaussianEvent(2.0, sampling=PoissonSampling(0.1), relation=ADD)
     assert spent(fixed, 100) == pytest.approx(5.3790, abs=1e-4)
     assert spent(poisson, 100) == pytest.approx(2.5867, abs=1e-4)
 
@@ -85,47 +85,47 @@ def test_cohorts_of_fixed_size_are_not_poisson() -> None:
 @pytest.mark.parametrize("relation", [ADD, ZERO])
 def test_fixed_cohorts_are_refused_but_for_replacing(relation: Relation) -> None:
     with pytest.raises(LocalProtocolError, match="do not go together"):
-        Gaussian(2.0, sampling=FixedSizeSampling(1000, 100), relation=relation)
+        GaussianEvent(2.0, sampling=FixedSizeSampling(1000, 100), relation=relation)
 
 
 def test_poisson_is_refused_for_replacing() -> None:
     with pytest.raises(LocalProtocolError, match="do not go together"):
-        Skellam(10, 10, 100, sampling=PoissonSampling(0.1), relation=REPLACE)
+        SkellamEvent(10, 10, 100, sampling=PoissonSampling(0.1), relation=REPLACE)
 
 
 def test_relations_do_not_mix() -> None:
     accountant = PrivacyAccountant(ADD)
     with pytest.raises(LocalProtocolError, match="ADD_OR_REMOVE_ONE"):
-        accountant.compose(Gaussian(1.0))
+        accountant.compose(GaussianEvent(1.0))
     assert accountant.ledger == {}
 
 
 def test_a_multiplier_counts_the_sensitivity_of_its_relation() -> None:
-    values = [spent(Gaussian(2.0, relation=relation), 10, how="pld") for relation in Relation]
+    values = [spent(GaussianEvent(2.0, relation=relation), 10, how="pld") for relation in Relation]
     assert values[0] == values[1] == values[2]
 
 
 def test_laplace_and_geometric_compositions() -> None:
-    assert agree(spent(Laplace(1.0), 10, how="pld"), "9.98996")
-    assert agree(spent(DiscreteLaplace(0.5), 10, how="pld"), "4.998854")
-    for event in (Laplace(1.0), DiscreteLaplace(0.5), ExponentialMechanism(1.0)):
+    assert agree(spent(LaplaceEvent(1.0), 10, how="pld"), "9.98996")
+    assert agree(spent(DiscreteLaplaceEvent(0.5), 10, how="pld"), "4.998854")
+    for event in (LaplaceEvent(1.0), DiscreteLaplaceEvent(0.5), ExponentialEvent(1.0)):
         tight, loose = spent(event, 10, how="pld"), spent(event, 10)
         assert tight <= loose <= 1.001 * tight
 
 
 def test_sampled_choice_is_amplified() -> None:
-    choice = ExponentialMechanism(0.5, sampling=PoissonSampling(0.1))
+    choice = ExponentialEvent(0.5, sampling=PoissonSampling(0.1))
     assert spent(choice, 1, 1e-9, "pld") == pytest.approx(0.0628, abs=1e-3)
-    large = ExponentialMechanism(900.0, sampling=PoissonSampling(0.1))
+    large = ExponentialEvent(900.0, sampling=PoissonSampling(0.1))
     assert spent(large, 1) < 900
 
 
 def test_mixed_releases_add_up() -> None:
     together = PrivacyAccountant(ZERO)
-    together.compose(Gaussian(4.0), 5)
-    together.compose(Laplace(5.0), 5)
-    total = spent(Gaussian(4.0), 5, how="pld") + spent(Laplace(5.0), 5, how="pld")
-    assert spent(Gaussian(4.0), 5, how="pld") < together.get_epsilon(DELTA) < total
+    together.compose(GaussianEvent(4.0), 5)
+    together.compose(LaplaceEvent(5.0), 5)
+    total = spent(GaussianEvent(4.0), 5, how="pld") + spent(LaplaceEvent(5.0), 5, how="pld")
+    assert spent(GaussianEvent(4.0), 5, how="pld") < together.get_epsilon(DELTA) < total
 
 
 def test_nothing_released_is_free() -> None:
@@ -137,14 +137,14 @@ def test_nothing_released_is_free() -> None:
 @pytest.mark.parametrize("how", ["pld", "rdp"])
 def test_delta_is_the_inverse_of_epsilon(how: str) -> None:
     accountant = PrivacyAccountant(ZERO, accountant=how)  # type: ignore[arg-type]
-    accountant.compose(Gaussian(3.0), 10)
+    accountant.compose(GaussianEvent(3.0), 10)
     epsilon = accountant.get_epsilon(DELTA)
     assert accountant.get_delta(epsilon) == pytest.approx(DELTA, rel=1e-3)
 
 
 def test_budget_refuses_the_round_that_overspends_and_changes_nothing() -> None:
     accountant = PrivacyAccountant(ZERO, epsilon=4.0, delta=DELTA)
-    event = Gaussian(4.0)
+    event = GaussianEvent(4.0)
     rounds = 0
     while not accountant.would_exceed(event):
         accountant.compose(event)
@@ -162,17 +162,17 @@ def test_budget_refuses_the_round_that_overspends_and_changes_nothing() -> None:
 
 def test_without_a_budget_nothing_is_refused() -> None:
     accountant = PrivacyAccountant(ZERO)
-    assert not accountant.would_exceed(Gaussian(0.1), 1000)
+    assert not accountant.would_exceed(GaussianEvent(0.1), 1000)
     with pytest.raises(LocalProtocolError, match="delta"):
         accountant.report()
 
 
 def test_report_says_everything() -> None:
     accountant = PrivacyAccountant(ZERO, epsilon=8.0, delta=DELTA, unit="record")
-    accountant.compose(Gaussian(1.0, sampling=PoissonSampling(0.01)), 100)
+    accountant.compose(GaussianEvent(1.0, sampling=PoissonSampling(0.01)), 100)
     report = accountant.report()
     assert report.epsilon == accountant.get_epsilon(DELTA)
-    assert report.epsilon_without_amplification == spent(Gaussian(1.0), 100, how="pld")
+    assert report.epsilon_without_amplification == spent(GaussianEvent(1.0), 100, how="pld")
     assert report.epsilon < 2 < 50 < report.epsilon_without_amplification
     words = str(report)
     for part in ("each record", "zero-out", "Poisson", "trusted", "PLD", f"{report.epsilon:.4g}"):
@@ -185,9 +185,9 @@ def test_report_says_everything() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        Skellam(100, 10, 1000),
-        DDGauss(100, 10, 10, 10, 16),
-        Gaussian(2.0, sampling=FixedSizeSampling(100, 10), relation=REPLACE),
+        SkellamEvent(100, 10, 1000),
+        DDGaussEvent(100, 10, 10, 10, 16),
+        GaussianEvent(2.0, sampling=FixedSizeSampling(100, 10), relation=REPLACE),
     ],
 )
 def test_report_says_where_loss_distributions_are_lacking(event: Event) -> None:
@@ -203,12 +203,12 @@ def test_report_says_where_loss_distributions_are_lacking(event: Event) -> None:
 
 
 EVENTS = [
-    Gaussian(1.0, sampling=PoissonSampling(0.01)),
-    Skellam(100, 10, 1000.5, sampling=PoissonSampling(0.1)),
-    DDGauss(100, 10, 10, 10, 16),
-    Laplace(3.0),
-    DiscreteLaplace(0.5, 2),
-    ExponentialMechanism(0.1),
+    GaussianEvent(1.0, sampling=PoissonSampling(0.01)),
+    SkellamEvent(100, 10, 1000.5, sampling=PoissonSampling(0.1)),
+    DDGaussEvent(100, 10, 10, 10, 16),
+    LaplaceEvent(3.0),
+    DiscreteLaplaceEvent(0.5, 2),
+    ExponentialEvent(0.1),
 ]
 
 
@@ -221,7 +221,7 @@ def test_saved_state_goes_on() -> None:
     assert restored.report() == accountant.report()
     assert restored.budget == accountant.budget
     fixed = PrivacyAccountant(REPLACE, accountant="rdp")
-    fixed.compose(Gaussian(2.0, sampling=FixedSizeSampling(100, 10), relation=REPLACE))
+    fixed.compose(GaussianEvent(2.0, sampling=FixedSizeSampling(100, 10), relation=REPLACE))
     assert PrivacyAccountant.from_bytes(fixed.to_bytes()).ledger == fixed.ledger
 
 
@@ -253,15 +253,15 @@ def test_arbitrary_bytes_are_refused(data: bytes) -> None:
         (2, [1.0, 2.0]),
         (3, "guess"),
         (4, "planet"),
-        (5, [["Gaussian", [1.0], "NoSampling", [], 0]]),
-        (5, [["Gaussian", [1.0], "NoSampling", [], 10**10]]),
-        (5, [["Gaussian", [-1.0], "NoSampling", [], 1]]),
-        (5, [["Gaussian", [1.0, 2.0], "NoSampling", [], 1]]),
+        (5, [["GaussianEvent", [1.0], "NoSampling", [], 0]]),
+        (5, [["GaussianEvent", [1.0], "NoSampling", [], 10**10]]),
+        (5, [["GaussianEvent", [-1.0], "NoSampling", [], 1]]),
+        (5, [["GaussianEvent", [1.0, 2.0], "NoSampling", [], 1]]),
         (5, [["Event", [], "NoSampling", [], 1]]),
-        (5, [["Gaussian", [1.0], "PoissonSampling", [2.0], 1]]),
-        (5, [["Gaussian", [1.0], "FixedSizeSampling", [10, 1], 1]]),
-        (5, [["Gaussian", [1.0], "NoSampling", [], 1]] * 2),
-        (5, [["Gaussian", [float("nan")], "NoSampling", [], 1]]),
+        (5, [["GaussianEvent", [1.0], "PoissonSampling", [2.0], 1]]),
+        (5, [["GaussianEvent", [1.0], "FixedSizeSampling", [10, 1], 1]]),
+        (5, [["GaussianEvent", [1.0], "NoSampling", [], 1]] * 2),
+        (5, [["GaussianEvent", [float("nan")], "NoSampling", [], 1]]),
     ],
 )
 def test_impossible_states_are_refused(place: int, value: object) -> None:
@@ -285,10 +285,10 @@ def test_epsilon_grows_with_rounds_and_sampling_and_falls_with_noise(
     def epsilon(z: float, q: float, rounds: int) -> float:
         sampling = PoissonSampling(q)
         events = {
-            "gaussian": Gaussian(z, sampling=sampling),
-            "skellam": Skellam(1000.0, 100.0, (100.0 * z) ** 2, sampling=sampling),
-            "ddgauss": DDGauss(1000.0, 100.0, 10.0 * z, 100, 64, sampling=sampling),
-            "laplace": Laplace(z, sampling=sampling),
+            "gaussian": GaussianEvent(z, sampling=sampling),
+            "skellam": SkellamEvent(1000.0, 100.0, (100.0 * z) ** 2, sampling=sampling),
+            "ddgauss": DDGaussEvent(1000.0, 100.0, 10.0 * z, 100, 64, sampling=sampling),
+            "laplace": LaplaceEvent(z, sampling=sampling),
         }
         return spent(events[kind], rounds)
 
@@ -331,7 +331,12 @@ def test_refused_accountants(arguments: dict, what: str) -> None:
 
 def test_refused_compositions() -> None:
     accountant = PrivacyAccountant(ZERO)
-    for event, count in [("x", 1), (Event(), 1), (Gaussian(1.0), 0), (Gaussian(1.0), 1.0)]:
+    for event, count in [
+        ("x", 1),
+        (Event(), 1),
+        (GaussianEvent(1.0), 0),
+        (GaussianEvent(1.0), 1.0),
+    ]:
         with pytest.raises(LocalProtocolError):
             accountant.compose(event, count)  # type: ignore[arg-type]
     with pytest.raises(LocalProtocolError, match="delta"):
@@ -343,23 +348,23 @@ def test_refused_compositions() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Gaussian(0.0),
-        lambda: Gaussian(True),
-        lambda: Gaussian("1"),  # type: ignore[arg-type]
-        lambda: Skellam(1, 10, 100),
-        lambda: Skellam(10, 10, 0),
-        lambda: DDGauss(10, 10, 1.0, 0, 1),
-        lambda: DDGauss(10, 10, 1.0, 1, 0),
-        lambda: Laplace(float("inf")),
-        lambda: DiscreteLaplace(0.5, 0),
-        lambda: DiscreteLaplace(0.5, 1.5),  # type: ignore[arg-type]
-        lambda: ExponentialMechanism(-1.0),
+        lambda: GaussianEvent(0.0),
+        lambda: GaussianEvent(True),
+        lambda: GaussianEvent("1"),  # type: ignore[arg-type]
+        lambda: SkellamEvent(1, 10, 100),
+        lambda: SkellamEvent(10, 10, 0),
+        lambda: DDGaussEvent(10, 10, 1.0, 0, 1),
+        lambda: DDGaussEvent(10, 10, 1.0, 1, 0),
+        lambda: LaplaceEvent(float("inf")),
+        lambda: DiscreteLaplaceEvent(0.5, 0),
+        lambda: DiscreteLaplaceEvent(0.5, 1.5),  # type: ignore[arg-type]
+        lambda: ExponentialEvent(-1.0),
         lambda: PoissonSampling(0.0),
         lambda: PoissonSampling(1.1),
         lambda: FixedSizeSampling(10, 11),
         lambda: FixedSizeSampling(10, 0),
-        lambda: Gaussian(1.0, sampling=0.1),  # type: ignore[arg-type]
-        lambda: Gaussian(1.0, relation="replace_one"),  # type: ignore[arg-type]
+        lambda: GaussianEvent(1.0, sampling=0.1),  # type: ignore[arg-type]
+        lambda: GaussianEvent(1.0, relation="replace_one"),  # type: ignore[arg-type]
     ],
 )
 def test_refused_events(make: object) -> None:

@@ -13,7 +13,7 @@ from fedsecure.privacy import (
     AdaptiveClip,
     DistributedEncoding,
     FixedSizeSampling,
-    Gaussian,
+    GaussianEvent,
     PoissonSampling,
     PrivacyAccountant,
     Relation,
@@ -74,7 +74,7 @@ def test_calibrated_noise_spends_the_target_and_no_more(
 def test_calibration_by_rdp_is_close_everywhere(epsilon: float, q: float, rounds: int) -> None:
     z = calibrate_noise(epsilon, 1e-6, rounds, q, accountant="rdp")
     spent = PrivacyAccountant(Relation.REPLACE_SPECIAL, accountant="rdp")
-    spent.compose(Gaussian(z, sampling=sampling_of(q)), rounds)
+    spent.compose(GaussianEvent(z, sampling=sampling_of(q)), rounds)
     assert 0.999 * epsilon <= spent.get_epsilon(1e-6) <= epsilon
 
 
@@ -130,7 +130,7 @@ def test_refused_targets(arguments: dict, what: str) -> None:
 
 def test_clients_of_twenty_silos_are_not_hidden() -> None:
     accountant = PrivacyAccountant(Relation.REPLACE_SPECIAL, accountant="rdp", unit="silo")
-    accountant.compose(Gaussian(1.0), 50)
+    accountant.compose(GaussianEvent(1.0), 50)
     epsilon = accountant.get_epsilon(1e-5)
     assert epsilon == pytest.approx(60.1, abs=0.05)
     assert "DP-SGD inside each silo" in silo_hint(20, epsilon)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fedsecure.privacy import (
-    DDGauss,
-    DiscreteLaplace,
+    DDGaussEvent,
+    DiscreteLaplaceEvent,
     DistributedEncoding,
     FixedSizeSampling,
-    Gaussian,
+    GaussianEvent,
     NoSampling,
     PoissonSampling,
     PrivacyAccountant,
@@ -89,7 +89,7 @@ def test_ddgauss_bounds_the_exact_divergence(
     near = slice(len(law) // 2 - 28, len(law) // 2 + 29)
     p, q = np.log(np.roll(law, 1)[near]), np.log(law[near])
     divergence = float(np.logaddexp.reduce(8 * p - 7 * q)) / 7
-    event = DDGauss(1.0, 1.0, sigma, shares, 1)
+    event = DDGaussEvent(1.0, 1.0, sigma, shares, 1)
     assert divergence == pytest.approx(exact, rel=1e-8)
     assert at(lambda orders: _curves.ddgauss(orders, event), 8) == pytest.approx(bound, rel=1e-9)
     assert divergence <= bound
@@ -102,7 +102,7 @@ def test_epsilon_of_distributed_noise(row: tuple) -> None:
     sampling = PoissonSampling(q) if q < 1 else NoSampling()
     assert agree(epsilon(encoding.ddgauss(1.0, sampling), rounds), ddgauss)
     assert agree(epsilon(encoding.skellam(1.0, sampling), rounds), skellam)
-    assert agree(epsilon(Gaussian(1.0, sampling=sampling), rounds), gaussian)
+    assert agree(epsilon(GaussianEvent(1.0, sampling=sampling), rounds), gaussian)
 
 
 @pytest.mark.parametrize("row", ONE_ROUND)
@@ -117,8 +117,8 @@ def test_generic_bounds_are_above_those_of_the_gaussian() -> None:
     def base(orders: np.ndarray) -> np.ndarray:
         return orders / (2 * 2.0**2)
 
-    own = Gaussian(2.0, sampling=PoissonSampling(0.05))
-    fixed = Gaussian(2.0, sampling=FixedSizeSampling(1000, 50), relation=Relation.REPLACE_ONE)
+    own = GaussianEvent(2.0, sampling=PoissonSampling(0.05))
+    fixed = GaussianEvent(2.0, sampling=FixedSizeSampling(1000, 50), relation=Relation.REPLACE_ONE)
     for order, special, drawn in zip(
         _curves.ORDERS, _curves.curve(own), _curves.curve(fixed), strict=True
     ):
@@ -155,9 +155,9 @@ def test_discrete_laplace_is_exact(a: float, sensitivity: int, order: int) -> No
 
 
 def test_laplace_is_that_of_the_library() -> None:
-    from fedsecure.privacy import Laplace
+    from fedsecure.privacy import LaplaceEvent
 
-    theirs = _curves.curve(Laplace(0.7))
+    theirs = _curves.curve(LaplaceEvent(0.7))
     ours = _curves.laplace(np.array(_curves.ORDERS, np.float64), 1 / 0.7)
     assert ours == pytest.approx(np.array(theirs), rel=1e-12)
 
@@ -179,7 +179,7 @@ def test_pure_is_that_of_randomized_response() -> None:
     ],
 )
 def test_geometric_law(a: float, zero: float, variance: float) -> None:
-    event = DiscreteLaplace(a)
+    event = DiscreteLaplaceEvent(a)
     assert event.probability_of_zero == pytest.approx(zero, abs=1e-12)
     assert event.variance == pytest.approx(variance, abs=1e-11)
 

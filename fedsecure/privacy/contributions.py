@@ -1,0 +1,176 @@
+"""One client's update on its way to noisy integers.
+
+Clipped, put together with what travels beside it, rotated, scaled, rounded at random until the norm
+of the integers is within its bound, and noised. Up to the rounding it is float arithmetic, which
+may be off and must not decide anything: whatever it gives, only integers whose exact norm is within
+the bound get their noise and leave (Mironov, CCS 2012, is about mechanisms that do otherwise).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fedsecure.errors import EncodingError, LocalProtocolError
+from fedsecure.primitives import entropy, keys, rounding
+from fedsecure.primitives.masks import pack
+from fedsecure.privacy import norms
+from fedsecure.privacy.rotation import rotate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fedsecure._prg import Prg
+    from fedsecure.primitives.masks import MaskSet
+    from fedsecure.privacy.plans import Plan
+
+__all__ = ["NoisyContribution"]
+
+# A rounding is refused with a chance of beta at most, 0.61 by default: this many in a row, never.
+_MOST_ROUNDINGS = 1000
+
+
+class NoisyContribution:
+    """One client's vector of noisy ring elements; made at once, given out piece by piece.
+
+    It has the methods of `fedsecure.encoding.Contribution`. In memory are the ring elements, and
+    while they are made one float64 vector of the same length. Arguments and errors are those of
+    `Plan.contribution`.
+    """
+
+    __slots__ = ("_plan", "_vector")
+
+    def __init__(
+        self,
+        plan: Plan,
+        leaves: Sequence[NDArray[Any]],
+        names: Sequence[str],
+        *,
+        weight: float | None,
+        seed: bytes | bytearray | memoryview,
+        public_seed: bytes,
+        prg: Prg,
+        threads: int,
+    ) -> None:
+        _check_leaves(leaves, names, plan.size)
+        if len(seed) != prg.seed_bytes:
+            raise LocalProtocolError(f"a contribution takes a seed of {prg.seed_bytes} bytes")
+        part = plan.mechanism.weight_part(weight, weighted=plan.weighted)
+        derived = {
+            purpose: entropy.Secret(
+                keys.derive(
+                    memoryview(seed), public_seed, keys.info(b"privacy/" + purpose), prg.seed_bytes
+                )
+            )
+            for purpose in (b"rounding", b"noise")
+        }
+        work = np.zeros(plan.dimension, np.float64)
+        try:
+            norms.gather(leaves, names, work, threads)
+            self._assemble(plan, work, part)
+            if plan.rotated:
+                rotate(work, public_seed)
+            vector = _rounded(plan, work, derived[b"rounding"], prg, threads)
+            if plan.share is not None:
+                plan.share.add_to(vector, derived[b"noise"].view, prg=prg)
+        finally:
+            _wipe(work)
+            for secret in derived.values():
+                secret.wipe()
+        self._plan = plan
+        self._vector: NDArray[Any] | None = vector
+
+    @staticmethod
+    def _assemble(plan: Plan, work: NDArray[np.float64], part: float) -> None:
+        """Clips the update where it stands, weighs it, and puts beside it what else travels."""
+        joint, update = plan.joint, work[: plan.size]
+        norm = norms.clip_l2(update, joint.clip)
+        if plan.weighted:
+            update *= part
+            work[plan.size] = part * joint.weight
+        if joint.indicator:
+            work[plan.values - 1] = math.copysign(joint.indicator / 2, joint.clip - norm)
+
+    def encode(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns elements [start, stop) in a new array, modulo the lane.
+
+        Raises:
+            LocalProtocolError: Not a range of the vector, or it was wiped.
+        """
+        return self._part(start, stop).copy()
+
+    def message(self, head: bytes, start: int, stop: int, masks: MaskSet) -> bytes:
+        """Returns `head` and then elements [start, stop), masked and packed.
+
+        Raises:
+            LocalProtocolError: Not a range of the vector, or it was wiped.
+        """
+        piece = self._part(start, stop).copy()
+        masks.apply(piece, start)
+        return head + pack(piece, self._plan.layout.modulus_bits)
+
+    def fingerprint(self) -> bytes:
+        """Returns 32 bytes that differ for different integers: SHA-256 of them."""
+        return hashlib.sha256(self._part(0, self._plan.dimension).data).digest()
+
+    def wipe(self) -> None:
+        """Zeroises the ring elements and lets go of them."""
+        if self._vector is not None:
+            _wipe(self._vector)
+        self._vector = None
+
+    def __repr__(self) -> str:
+        return f"<NoisyContribution to {self._plan.layout}, contents withheld>"
+
+    def _part(self, start: int, stop: int) -> NDArray[Any]:
+        if self._vector is None:
+            raise LocalProtocolError("this contribution was wiped; a client encodes its input once")
+        if not 0 <= start <= stop <= self._vector.size:
+            raise LocalProtocolError(
+                f"elements [{start}, {stop}) were asked for; the vector has {self._vector.size}"
+            )
+        return self._vector[start:stop]
+
+
+def _rounded(
+    plan: Plan, work: NDArray[np.float64], seed: entropy.Secret, prg: Prg, threads: int
+) -> NDArray[Any]:
+    """Returns the vector in whole steps whose exact norm is at most Delta2."""
+    longer = math.sqrt(plan.dimension) if plan.rotated else 1.0
+    factor, limit = plan.scale / longer, 2 * plan.joint.norm * longer
+    out = np.empty(plan.dimension, plan.layout.dtype)
+    for attempt in range(_MOST_ROUNDINGS):
+        first = attempt * plan.dimension  # fresh words of the keystream for every attempt
+        rounding.round_to_ring(
+            work, factor, limit, seed.view, first=first, out=out, prg=prg, threads=threads
+        )
+        if norms.l2_within(out, plan.most_squared):
+            return out
+    _wipe(out)
+    raise EncodingError(
+        f"{_MOST_ROUNDINGS} random roundings of this update were all longer than the sensitivity "
+        "allows, which clipping should have made impossible; nothing was sent"
+    )
+
+
+def _check_leaves(leaves: Sequence[NDArray[Any]], names: Sequence[str], size: int) -> None:
+    if len(leaves) != len(names):
+        raise LocalProtocolError(f"{len(leaves)} leaves came with {len(names)} names")
+    for name, leaf in zip(names, leaves, strict=True):
+        flat = leaf.ndim == 1 and leaf.flags.c_contiguous
+        if not flat or leaf.dtype not in (np.float16, np.float32, np.float64):
+            raise EncodingError(
+                f"{name!r} is {leaf.dtype} of shape {leaf.shape}; pass what pytree.flatten gives"
+            )
+    found = sum(leaf.size for leaf in leaves)
+    if found != size:
+        raise EncodingError(f"this update has {found} values; the session expects {size}")
+
+
+def _wipe(array: NDArray[Any]) -> None:
+    entropy.wipe(array.data.cast("B"))

@@ -1,0 +1,478 @@
+"""Noise for sums of vectors: added by the clients under their masks, or by a trusted server.
+
+A mechanism is a value that all parties of a session agree on. It clips every client's update to an
+L2 norm c, and noises the sum with z times c, z the noise multiplier. What that comes to among so
+many clients is its `plan`; what it costs, its `event`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from fedsecure._prg import Prg
+from fedsecure.encoding import ring_width
+from fedsecure.errors import EncodingError, LocalProtocolError
+from fedsecure.primitives import samplers
+from fedsecure.privacy import _checks, norms
+from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.events import Event, GaussianEvent, Relation, Sampling
+from fedsecure.privacy.plans import Joint, Plan
+from fedsecure.privacy.scaling import (
+    DEFAULT_BETA,
+    DistributedEncoding,
+    least_bits,
+    rounded_l2_bound,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fedsecure.primitives.samplers import NoiseLaw
+
+__all__ = [
+    "CentralGaussian",
+    "DistributedDiscreteGaussian",
+    "DistributedSkellam",
+    "VectorMechanism",
+]
+
+_MIN_BITS = 8
+_MOST_CLIENTS = 1_000_000
+_INFLATION = 0.01
+_CENTRAL_INFLATION = 0.001
+# The server's noise is this wide or wider, counted in the steps of its grid.
+_CENTRAL_STEPS = 20
+# Variance by which a discrete Gaussian becomes postprocessing of a continuous one; see
+# CentralGaussian.
+_SMOOTHING = 9
+_MAX_VARIANCE = 2**60
+
+
+@dataclass(frozen=True)
+class VectorMechanism:
+    """What all noises on sums of vectors have in common. Use one of its subclasses.
+
+    In a weighted session the mean is ``sum w x / sum w`` with both sums noisy, the weights' as well
+    as the updates': a client's weight tells something about it, too. Each client counts w /
+    max_weight, so whoever has less than the largest weight is hidden better, at no gain in accuracy
+    for the others. Where the noisy sum of weights is within twice its noise of zero, there is no
+    mean, and reading the sum raises `ThresholdError`.
+
+    Attributes:
+        clip_norm: c, the L2 norm that each update is clipped to, above 0.
+        noise_multiplier: z, the standard deviation of the sum's noise over the L2 norm of one
+            client's whole vector, above 0. Without weights and adaptive clipping that norm is c.
+        max_weight: The largest weight a client may have, above 0; required in weighted sessions.
+        adaptive: The clip as it follows the norms; its clip is `clip_norm`. Noise on its indicators
+            is part of z: updates get `update_noise_multiplier` (z, m / 20) for m clients.
+        beta: See `rounded_l2_bound`.
+
+    Raises:
+        LocalProtocolError: A number is out of range.
+    """
+
+    clip_norm: float
+    noise_multiplier: float
+    _: KW_ONLY
+    max_weight: float | None = None
+    adaptive: AdaptiveClip | None = None
+    beta: float = DEFAULT_BETA
+
+    placement: ClassVar[Literal["clients", "server"]]
+    """Who adds the noise."""
+
+    def __post_init__(self) -> None:
+        _checks.positive("clip_norm", self.clip_norm)
+        _checks.positive("noise_multiplier", self.noise_multiplier)
+        if self.max_weight is not None:
+            _checks.positive("max_weight", self.max_weight)
+        if self.adaptive is not None and self.adaptive.clip != self.clip_norm:
+            raise LocalProtocolError(
+                f"clip_norm is {self.clip_norm:.6g} and the adaptive clip is at "
+                f"{self.adaptive.clip:.6g}; give both the same, or use updated()"
+            )
+        rounded_l2_bound(1.0, self.beta, 1)
+        _as_floats(self, "clip_norm", "noise_multiplier", "max_weight", "beta")
+
+    def clip(self, vector: NDArray[np.float32] | NDArray[np.float64]) -> float:
+        """Scales a 1-D vector down, in place, to the clip. Returns its L2 norm before.
+
+        Raises:
+            EncodingError: A value is NaN or infinite.
+        """
+        return norms.clip_l2(vector, self.clip_norm)
+
+    def plan(
+        self, *, clients: int, size: int, noise_shares: int | None = None, weighted: bool = False
+    ) -> Plan:
+        """Returns what this comes to in a session, the same for everybody who asks.
+
+        Args:
+            clients: n, how many may contribute, 1..1,000,000.
+            size: d, values per update, at least 1.
+            noise_shares: m, how many honest clients' noise is certain, 1..n (`certain_shares`); all
+                of them by default. Where the server adds the noise, it does not matter.
+            weighted: Whether clients have weights.
+
+        Raises:
+            EncodingError: Weights without `max_weight`, or a ring that is too narrow or too wide.
+            LocalProtocolError: An argument is out of range.
+        """
+        return _plan(self, clients, size, noise_shares, weighted=weighted)
+
+    def event(
+        self,
+        *,
+        clients: int,
+        size: int,
+        noise_shares: int | None = None,
+        weighted: bool = False,
+        sampling: Sampling | None = None,
+        relation: Relation = Relation.REPLACE_SPECIAL,
+    ) -> Event:
+        """Returns what one round costs: the event of the `plan` with these arguments."""
+        plan = self.plan(clients=clients, size=size, noise_shares=noise_shares, weighted=weighted)
+        return plan.event(sampling, relation)
+
+    def add_noise(
+        self,
+        vector: NDArray[Any],
+        plan: Plan,
+        seed: bytes | bytearray | memoryview,
+        *,
+        first: int = 0,
+        prg: Prg = Prg.AES256,
+    ) -> None:
+        """Adds noise to integers in place: one client's share, or all of the server's.
+
+        Args:
+            vector: Unsigned ring elements for the clients' noise, with wrap-around; elements first,
+                first + 1, ... of the vector. The server's noise goes onto uint64 elements, in steps
+                of ``2**-plan.shift``.
+            plan: Of this mechanism.
+            seed: prg.seed_bytes secret bytes, for this vector only.
+            first: Position of ``vector[0]`` in the whole vector.
+            prg: What the seed is expanded by.
+        """
+        law = plan.share if plan.share is not None else plan.central
+        if law is None or plan.mechanism != self:
+            raise LocalProtocolError(
+                "this plan is of another mechanism; use the one that plan() gives"
+            )
+        law.add_to(vector, seed, first, prg)
+
+    def costs(
+        self, *, clients: int, size: int, noise_shares: int | None = None, weighted: bool = False
+    ) -> Callable[[float, Sampling, Relation], Event]:
+        """Returns what `calibrate_noise` takes as a mechanism, to find this one's multiplier."""
+
+        def make(z: float, sampling: Sampling, relation: Relation) -> Event:
+            return replace(self, noise_multiplier=z).event(
+                clients=clients,
+                size=size,
+                noise_shares=noise_shares,
+                weighted=weighted,
+                sampling=sampling,
+                relation=relation,
+            )
+
+        return make
+
+    def updated(self, within: float) -> Self:
+        """Returns the mechanism of the next round: its clip follows the norms of this one.
+
+        Args:
+            within: `NoisyDecoded.within` of this round.
+
+        Raises:
+            LocalProtocolError: The clip is not adaptive, or would leave the floats.
+        """
+        if self.adaptive is None:
+            raise LocalProtocolError("this clip is fixed; give the mechanism an AdaptiveClip")
+        following = self.adaptive.update(within)
+        return replace(self, clip_norm=following.clip, adaptive=following)
+
+    def weight_part(self, weight: float | None, *, weighted: bool) -> float:
+        """Returns a client's weight as a part of the largest, 0..1; 1 in sessions without.
+
+        Raises:
+            EncodingError: A weight in a session without, none in one with them, or one outside
+                0..max_weight.
+        """
+        if not weighted:
+            if weight is not None:
+                raise EncodingError("a weight was given, but this session has none; leave it out")
+            return 1.0
+        if weight is None:
+            raise EncodingError("this session is weighted; give this client's weight")
+        limit = self.max_weight or 0.0
+        number = isinstance(weight, int | float | np.floating) and not isinstance(weight, bool)
+        if not number or not 0 < weight <= limit:
+            raise EncodingError(
+                f"the weight is no number above 0 and at most max_weight={limit:g}; raise "
+                "max_weight, which takes more noise, or scale all weights"
+            )
+        return float(weight) / limit
+
+    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
+        """Returns the event of one of this mechanism's plans."""
+        raise NotImplementedError
+
+    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
+        raise NotImplementedError
+
+    def _joint(self, clients: int, size: int, *, weighted: bool) -> Joint:
+        """Returns how large what travels beside an update is."""
+        clip, z = float(self.clip_norm), float(self.noise_multiplier)
+        weight = 0.0
+        if weighted:
+            if self.max_weight is None:
+                raise EncodingError(
+                    "weights need a limit under differential privacy, because one client's part "
+                    "must be bounded; declare max_weight"
+                )
+            # d**-1/4 is best for the mean while the divisor is accurate, and 20 z / n keeps it so:
+            # its noise is then a twentieth of what n full weights sum to.
+            weight = clip * min(1.0, max(size**-0.25, 20 * z / clients))
+        if self.adaptive is None:
+            return Joint(clip, weight)
+        sigma = indicator_sigma(clients)
+        both = math.hypot(clip, weight)
+        return Joint(clip, weight, update_noise_multiplier(z, sigma) * both / sigma)
+
+
+@dataclass(frozen=True)
+class _Distributed(VectorMechanism):
+    """What noises that the clients add have in common.
+
+    Attributes:
+        bits: Width of the ring, 8..62. None takes the least with which rounding makes neither the
+            sensitivity nor the standard deviation of the sum's errors more than 1 % larger: 13 to
+            19 bits for most sessions. More bits cost traffic and save that one percent of epsilon.
+        corrupt: How many clients may know each other's noise; None takes what the session assumes.
+        k: How many standard deviations of a coordinate of the sum fit the ring. What does not fit
+            wraps around, which costs accuracy, never privacy.
+    """
+
+    bits: int | None = None
+    corrupt: int | None = None
+    k: float = 4.0
+
+    placement: ClassVar[Literal["clients", "server"]] = "clients"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bits is not None:
+            _checks.whole("bits", self.bits, _MIN_BITS, 62)
+        if self.corrupt is not None:
+            _checks.whole("corrupt", self.corrupt, 0, _MOST_CLIENTS)
+        _checks.positive("k", self.k)
+        _as_floats(self, "k")
+
+    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
+        values = size + joint.extra
+        bits = self._least_bits(clients, values, shares) if self.bits is None else self.bits
+        encoding = self._encoding(clients, values, shares, joint.norm, bits)
+        delta2 = encoding.delta2(self.noise_multiplier)
+        variance = self._share_variance(encoding)
+        if delta2 >= norms.MAX_NORM:
+            raise EncodingError(
+                f"in a ring of {bits} bits, vectors are as long as 2**{math.log2(delta2):.1f} and "
+                "their norms could not be checked; use fewer bits, or leave them out"
+            )
+        if variance > self._widest():
+            raise EncodingError(
+                f"in a ring of {bits} bits the noise of one of {clients} clients is wider than can "
+                "be drawn exactly; use fewer bits, or leave them out"
+            )
+        return Plan(
+            self,
+            clients,
+            size,
+            shares,
+            joint,
+            bits,
+            encoding.scale(self.noise_multiplier),
+            delta2,
+            rotated=True,
+            share=self._law(_rounded_up(variance)),
+        )
+
+    def _least_bits(self, clients: int, values: int, shares: int) -> int:
+        """Returns the width with which rounding costs at most 1 % of privacy and of accuracy."""
+        z = self.noise_multiplier
+        bits = least_bits(
+            clients,
+            values,
+            z,
+            noise_shares=shares,
+            inflation=_INFLATION,
+            beta=self.beta,
+            k=self.k,
+        )
+        bits = max(_MIN_BITS, bits)
+        # Rounding one coordinate has a variance of 1/4 at most, and so many clients round it.
+        while clients / 4 > 2 * _INFLATION * (z * self._scale(clients, values, shares, bits)) ** 2:
+            bits += 1
+        return bits
+
+    def _scale(self, clients: int, values: int, shares: int, bits: int) -> float:
+        """Returns how many steps a vector is long at most."""
+        return self._encoding(clients, values, shares, 1.0, bits).scale(self.noise_multiplier)
+
+    def _encoding(
+        self, clients: int, values: int, shares: int, norm: float, bits: int
+    ) -> DistributedEncoding:
+        return DistributedEncoding(
+            clients, values, bits, norm, noise_shares=shares, beta=self.beta, k=self.k
+        )
+
+    def _encoding_of(self, plan: Plan) -> DistributedEncoding:
+        return self._encoding(
+            plan.clients, plan.values, plan.noise_shares, plan.joint.norm, plan.bits
+        )
+
+    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
+        """Returns the least variance of one share with which the event is true, exactly."""
+        raise NotImplementedError
+
+    def _law(self, variance: Fraction) -> NoiseLaw:
+        raise NotImplementedError
+
+    def _widest(self) -> int:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DistributedSkellam(_Distributed):
+    """Skellam noise in shares of the clients, under their masks: the default.
+
+    Shares add up to exactly the noise of one party, whoever drops out. Source: Agarwal, Kairouz and
+    Liu, "The Skellam Mechanism for Differentially Private Federated Learning", NeurIPS 2021.
+    """
+
+    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
+        """Returns the event of one of this mechanism's plans."""
+        return self._encoding_of(plan).skellam(self.noise_multiplier, sampling, relation)
+
+    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
+        return Fraction(encoding.skellam(self.noise_multiplier).mu) / encoding.shares
+
+    def _law(self, variance: Fraction) -> NoiseLaw:
+        return samplers.Skellam(variance)
+
+    def _widest(self) -> int:
+        return 2**41 - 1
+
+
+@dataclass(frozen=True)
+class DistributedDiscreteGaussian(_Distributed):
+    """Discrete Gaussian noise in shares of the clients, under their masks, for comparison.
+
+    A sum of discrete Gaussians is almost one. Source: Kairouz, Liu and Steinke, "The Distributed
+    Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation", ICML 2021.
+    """
+
+    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
+        """Returns the event of one of this mechanism's plans."""
+        return self._encoding_of(plan).ddgauss(self.noise_multiplier, sampling, relation)
+
+    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
+        return Fraction(encoding.ddgauss(self.noise_multiplier).sigma_local) ** 2
+
+    def _law(self, variance: Fraction) -> NoiseLaw:
+        return samplers.DiscreteGaussian(variance)
+
+    def _widest(self) -> int:
+        return _MAX_VARIANCE
+
+
+@dataclass(frozen=True)
+class CentralGaussian(VectorMechanism):
+    """Gaussian noise that the server adds to the exact sum, for a server that is trusted with it.
+
+    The noise is discrete Gaussian on a grid, so that no float gives anything away, and costs what
+    the continuous one costs. For let Y be continuous with variance v - t, and round it to integer k
+    with a probability proportional to ``exp(-(k - Y)**2 / (2 t))``. By Poisson's summation formula
+    the result has the discrete Gaussian law of variance v, but for a factor within ``1 +- 4
+    exp(-2 pi**2 t)`` per coordinate (Peikert, CRYPTO 2010, theorem 3.1). With t = 9 that is 1e-76:
+    for any vector that fits a memory, and any number of rounds, less than the rounding of epsilon.
+    So noise of variance ``(z Delta2)**2 + 9`` in steps of the grid is postprocessing of what
+    `GaussianEvent` of multiplier z is about.
+    """
+
+    placement: ClassVar[Literal["clients", "server"]] = "server"
+
+    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:  # noqa: ARG002
+        """Returns the event of one of this mechanism's plans."""
+        replaced = relation is Relation.REPLACE_ONE
+        z = self.noise_multiplier / (2 if replaced else 1)
+        return GaussianEvent(z, sampling=sampling, relation=relation)
+
+    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
+        values = size + joint.extra
+        radius = 1.0
+        while rounded_l2_bound(radius, self.beta, values) > (1 + _CENTRAL_INFLATION) * radius:
+            radius *= 2
+        delta2 = rounded_l2_bound(radius, self.beta, values)
+        bits = max(_MIN_BITS, ring_width(clients, -math.floor(delta2), math.floor(delta2)))
+        spread = Fraction(self.noise_multiplier) * Fraction(delta2)
+        shift = max(0, _CENTRAL_STEPS - math.floor(math.log2(spread)))
+        variance = (spread * 2**shift) ** 2 + _SMOOTHING
+        if variance > _MAX_VARIANCE or bits + shift > 62 or delta2 >= norms.MAX_NORM:
+            raise EncodingError(
+                f"noise of {self.noise_multiplier:.3g} times the clip on {values} values of "
+                f"{clients} clients does not fit 64-bit integers; use a multiplier nearer to 1"
+            )
+        law = samplers.DiscreteGaussian(_rounded_up(variance))
+        scale = radius / joint.norm
+        return Plan(
+            self,
+            clients,
+            size,
+            shares,
+            joint,
+            bits,
+            scale,
+            delta2,
+            rotated=False,
+            central=law,
+            shift=shift,
+        )
+
+
+@lru_cache(maxsize=256)
+def _plan(
+    mechanism: VectorMechanism,
+    clients: int,
+    size: int,
+    noise_shares: int | None,
+    *,
+    weighted: bool,
+) -> Plan:
+    _checks.whole("clients", clients, 1, _MOST_CLIENTS)
+    _checks.whole("size", size, 1, 2**30)
+    shares = clients if noise_shares is None else noise_shares
+    _checks.whole("noise_shares", shares, 1, clients)
+    joint = mechanism._joint(clients, size, weighted=weighted)  # noqa: SLF001
+    return mechanism._build(clients, size, shares, joint)  # noqa: SLF001
+
+
+def _as_floats(value: Any, *names: str) -> None:
+    """Makes 1 and 1.0 one value, in bytes as well."""
+    for name in names:
+        if getattr(value, name) is not None:
+            object.__setattr__(value, name, float(getattr(value, name)))
+
+
+def _rounded_up(variance: Fraction) -> Fraction:
+    """Returns a fraction of small integers that is no less, and hardly more."""
+    bits = max(0, min(36, 58 - math.ceil(variance).bit_length()))
+    return Fraction(math.ceil(variance * 2**bits), 2**bits)
