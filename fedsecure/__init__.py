@@ -4,7 +4,8 @@ The names below are the public interface. `secure_aggregate` plays every party i
 `PairwiseMasking` makes the parties of a real deployment; `FixedPoint` says how floats become ring
 elements; `choose_parameters` says how many neighbors a client needs among many;
 `federated_averaging` is the learning loop on top. `calibrate_noise` and `PrivacyAccountant` say how
-much noise differential privacy takes, and what it has cost (`fedsecure.privacy` has the rest).
+much noise differential privacy takes, and what it has cost; `DistributedSkellam` and the other
+mechanisms make it (`fedsecure.privacy` has the rest).
 """
 
 from __future__ import annotations
@@ -28,7 +29,17 @@ from fedsecure.fedavg import FederatedAlgorithm, federated_averaging
 from fedsecure.participation import ParticipationLog
 from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.parameters import choose_parameters
-from fedsecure.privacy import PrivacyAccountant, calibrate_noise
+from fedsecure.privacy import (
+    CentralGaussian,
+    DistributedDiscreteGaussian,
+    DistributedSkellam,
+    ExponentialMechanism,
+    Geometric,
+    Laplace,
+    PrivacyAccountant,
+    RecordSkellam,
+    calibrate_noise,
+)
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
 from fedsecure.protocols.masking import MaskingClient, MaskingServer, PairwiseMasking
@@ -55,15 +66,22 @@ def active_kernels() -> str:
 
 __all__ = [
     "Aggregate",
+    "CentralGaussian",
+    "DistributedDiscreteGaussian",
+    "DistributedSkellam",
+    "ExponentialMechanism",
     "FederatedAlgorithm",
     "FixedPoint",
+    "Geometric",
     "Identity",
+    "Laplace",
     "MaskingClient",
     "MaskingServer",
     "PaillierSum",
     "PairwiseMasking",
     "ParticipationLog",
     "PrivacyAccountant",
+    "RecordSkellam",
     "Session",
     "ThresholdPaillierSum",
     "TreeSpec",

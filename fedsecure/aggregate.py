@@ -12,9 +12,12 @@ from fedsecure._progress import Progress, reporting
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import EncodingError, LocalProtocolError, ThresholdError
 from fedsecure.protocols.masking import PairwiseMasking
-from fedsecure.pytree import PyTree, TreeSpec
+from fedsecure.protocols.noise import check_mechanism
+from fedsecure.protocols.vectors import spec_of
+from fedsecure.pytree import PyTree
 
 if TYPE_CHECKING:
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Aggregate, Client, Protocol, Server
     from fedsecure.protocols.session import Session
 
@@ -53,7 +56,7 @@ def secure_aggregate(
     weights: Iterable[float] | None = None,
     protocol: Protocol = _DEFAULT_PROTOCOL,
     encoding: FixedPoint = _DEFAULT_ENCODING,
-    privacy: None = None,
+    privacy: VectorMechanism | None = None,
     progress: bool | Progress = False,
 ) -> Aggregate:
     """Returns the (weighted) mean of the updates, playing every party in this one process.
@@ -65,28 +68,34 @@ def secure_aggregate(
 
     Args:
         updates: One pytree of float arrays per client, all with the same paths, shapes and dtypes;
-            see `fedsecure.pytree`. Not changed. At least 3.
+            see `fedsecure.pytree`. Not changed. At least 3. Under a mechanism for records, each
+            leaf has an axis for the client's records in front.
         weights: One positive number per client, such as its number of examples; None weighs all
             the same. Weights are inside the sum and as secret as the updates. If
             ``encoding.max_weight`` is None, the next power of two above the largest is used, which
             only a process that sees all weights can do.
         protocol: How the sum is protected.
         encoding: How floats become ring elements; the error of the mean is below one step of it.
-        privacy: None. The mean itself is not differentially private.
+            Under privacy the mechanism decides that: leave it out.
+        privacy: A mechanism of `fedsecure.privacy`, such as `DistributedSkellam`: updates are
+            clipped, and the mean has noise; ``Aggregate.privacy.event()`` is what to account. None
+            gives the exact mean, which is not differentially private.
         progress: True shows a bar (extra ``rich``); a callable gets (stage, done, total).
 
     Raises:
         ThresholdError: Fewer than 3 updates, or a threshold that does not suit their number.
         EncodingError: Updates that do not fit together, values or weights that cannot be encoded,
-            or a ring that is too narrow. Nothing has been computed then.
+            a ring that is too narrow, or weights under a mechanism that declares no largest one.
+            Nothing has been computed then.
         LocalProtocolError: Another argument is wrong.
     """
-    if privacy is not None:
-        raise LocalProtocolError(
-            "privacy must be None: differential privacy is not part of this version"
-        )
     return run_session(
-        updates, weights=weights, protocol=protocol, encoding=encoding, progress=progress
+        updates,
+        weights=weights,
+        protocol=protocol,
+        encoding=encoding,
+        privacy=privacy,
+        progress=progress,
     )
 
 
@@ -96,6 +105,7 @@ def run_session(
     weights: Iterable[float] | None = None,
     protocol: Protocol = _DEFAULT_PROTOCOL,
     encoding: FixedPoint = _DEFAULT_ENCODING,
+    privacy: VectorMechanism | None = None,
     drop: Mapping[int, str | Drop] | None = None,
     observe: Observer | None = None,
     progress: bool | Progress = False,
@@ -107,6 +117,7 @@ def run_session(
         weights: As in `secure_aggregate`.
         protocol: As in `secure_aggregate`.
         encoding: As in `secure_aggregate`.
+        privacy: As in `secure_aggregate`.
         drop: For clients that vanish, where; a bare stage means after sending it.
         observe: Sees every message that is delivered.
         progress: As in `secure_aggregate`.
@@ -117,17 +128,19 @@ def run_session(
         LocalProtocolError: A wrong argument, or `drop` names a client or stage there is not.
     """
     _check_policy(protocol, encoding)
-    trees = _checked_updates(updates)
+    check_mechanism(privacy)
+    trees = _checked_updates(updates, privacy)
     factors = _checked_weights(weights, len(trees))
-    if factors is not None and encoding.max_weight is None:
+    if factors is not None and privacy is None and encoding.max_weight is None:
         encoding = replace(encoding, max_weight=_power_of_two_from(max(factors)))
-    spec = TreeSpec.of(trees[0])
+    spec = spec_of(privacy, trees[0])
     protocol = protocol.for_one_process(range(len(trees)))
     session = protocol.session(
         client_ids=range(len(trees)),
         spec=spec,
         encoding=encoding,
         weighted=factors is not None,
+        privacy=privacy,
     )
     with reporting(progress=progress) as report:
         clients = _make_clients(protocol, session, trees, factors)
@@ -220,7 +233,7 @@ def _checked_drops(
 
 
 def _check_policy(protocol: object, encoding: object) -> None:
-    needed = ("session", "client", "server", "helpers", "for_one_process")
+    needed = ("session", "client", "server", "noise_shares", "helpers", "for_one_process")
     missing = [name for name in needed if not hasattr(protocol, name)]
     if missing or isinstance(protocol, type):
         raise LocalProtocolError(
@@ -230,7 +243,7 @@ def _check_policy(protocol: object, encoding: object) -> None:
         raise LocalProtocolError(f"encoding is {encoding!r:.60}; give a FixedPoint()")
 
 
-def _checked_updates(updates: Iterable[PyTree]) -> list[PyTree]:
+def _checked_updates(updates: Iterable[PyTree], privacy: VectorMechanism | None) -> list[PyTree]:
     if isinstance(updates, Mapping | str | bytes) or not isinstance(updates, Iterable):
         raise EncodingError(
             f"updates is of type {type(updates).__name__}; give a list with one update per client"
@@ -238,10 +251,10 @@ def _checked_updates(updates: Iterable[PyTree]) -> list[PyTree]:
     trees = list(updates)
     if not trees:
         raise ThresholdError("updates is empty; give one update per client, at least 3")
-    first = TreeSpec.of(trees[0])
+    first = spec_of(privacy, trees[0])
     for at, tree in enumerate(trees):
         try:
-            difference = TreeSpec.of(tree).difference(first)
+            difference = spec_of(privacy, tree).difference(first)
         except EncodingError as error:
             raise EncodingError(f"updates[{at}]: {error}") from None
         if difference is not None:
@@ -281,7 +294,7 @@ def _make_clients(
     for at, tree in enumerate(trees):
         weight = None if weights is None else weights[at]
         try:
-            clients[at] = protocol.client(session, at, tree, weight)
+            clients[at] = protocol.client(session, at, tree, weight, privacy=session.privacy)
         except EncodingError as error:
             raise EncodingError(f"updates[{at}]: {error}") from None
     return clients

@@ -71,8 +71,16 @@ class CheaterDetected(RemoteProtocolError):
 class ThresholdError(FedSecureError):
     """Too few parties: fewer than three, a threshold that is too low, or one that was not reached.
 
-    When a server raises it, nothing about any update has been revealed.
+    When a server raises it, nothing about any update has been revealed to it alone.
+
+    Attributes:
+        may_be_known: Clients had begun to give what reveals the sum, so that the server together
+            with corrupt clients may have it. For a privacy accountant it was released.
     """
+
+    def __init__(self, message: str = "", *, may_be_known: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_known = may_be_known
 
 
 class ShardError(FedSecureError):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fedsecure._tensors import FloatArray
 
-__all__ = ["LeafSpec", "PyTree", "TreeSpec", "flatten"]
+__all__ = ["LeafSpec", "PyTree", "TreeSpec", "flatten", "flatten_rows"]
 
 PyTree: TypeAlias = Any
 
@@ -122,6 +122,18 @@ class TreeSpec:
             EncodingError: As in `flatten`.
         """
         return _spec_of(Walk(tree))
+
+    @classmethod
+    def of_row(cls, tree: PyTree) -> TreeSpec:
+        """Returns the spec of one row of `tree`, whose leaves have an axis for the rows in front.
+
+        Args:
+            tree: As `flatten_rows` takes it.
+
+        Raises:
+            EncodingError: As in `flatten_rows`.
+        """
+        return _row_spec_of(Walk(tree))[0]
 
     @cached_property
     def size(self) -> int:
@@ -221,15 +233,26 @@ def flatten(tree: PyTree) -> tuple[list[FloatArray], TreeSpec]:
     """
     walk = Walk(tree)
     spec = _spec_of(walk)
-    arrays: list[FloatArray] = []
-    problems: list[str] = []
-    for leaf, tensor in zip(spec.leaves, walk.tensors, strict=True):
-        try:
-            arrays.append(_tensors.flat_view(tensor))
-        except EncodingError as error:
-            problems.append(f"{leaf.path!r} {error}")
-    _raise_any(problems)
-    return arrays, spec
+    return _arrays_of(walk), spec
+
+
+def flatten_rows(tree: PyTree) -> tuple[list[FloatArray], TreeSpec, int]:
+    """Returns the leaves of many updates of one kind at once, the spec of one, and their number.
+
+    Args:
+        tree: An update whose leaves have one more axis, in front, along which the updates stand:
+            the same number in all leaves, perhaps 0. See `flatten`.
+
+    Returns:
+        The arrays (each of shape (rows * leaf size,)), one per ``spec.leaves``; the spec of one
+        row; the number of rows.
+
+    Raises:
+        EncodingError: As in `flatten`; or leaves with another number of rows, or none at all.
+    """
+    walk = Walk(tree)
+    spec, rows = _row_spec_of(walk)
+    return _arrays_of(walk), spec, rows
 
 
 def _spec_of(walk: Walk) -> TreeSpec:
@@ -239,6 +262,37 @@ def _spec_of(walk: Walk) -> TreeSpec:
         for path, tensor in zip(walk.paths, walk.tensors, strict=True)
     )
     return TreeSpec(leaves, walk.structure)
+
+
+def _row_spec_of(walk: Walk) -> tuple[TreeSpec, int]:
+    _raise_any(walk.problems)
+    leaves: list[LeafSpec] = []
+    rows, first = 0, ""
+    for path, tensor in zip(walk.paths, walk.tensors, strict=True):
+        if not tensor.shape:
+            raise EncodingError(
+                f"leaf {path!r} is a single number; give arrays with an axis for the records in "
+                "front"
+            )
+        if leaves and tensor.shape[0] != rows:
+            raise EncodingError(
+                f"leaf {path!r} has {tensor.shape[0]} records, and leaf {first!r} has {rows}"
+            )
+        rows, first = tensor.shape[0], first if leaves else path
+        leaves.append(LeafSpec(path, tensor.shape[1:], tensor.dtype, tensor.kind))
+    return TreeSpec(tuple(leaves), walk.structure), rows
+
+
+def _arrays_of(walk: Walk) -> list[FloatArray]:
+    arrays: list[FloatArray] = []
+    problems: list[str] = []
+    for path, tensor in zip(walk.paths, walk.tensors, strict=True):
+        try:
+            arrays.append(_tensors.flat_view(tensor))
+        except EncodingError as error:
+            problems.append(f"{path!r} {error}")
+    _raise_any(problems)
+    return arrays
 
 
 def _raise_any(problems: list[str]) -> None:

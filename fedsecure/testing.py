@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from fedsecure.aggregate import Drop, play, run_session
-from fedsecure.encoding import Contribution, FixedPoint, decode_sum
+from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
 from fedsecure.primitives import entropy, masks
 from fedsecure.protocols import session as sessions
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.noise import certain, check_privacy, release
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import Upload, VectorSum, contribute, piece_limit
+from fedsecure.protocols.vectors import Input, Upload, VectorSum, contribute, decode, piece_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Client
     from fedsecure.pytree import PyTree, TreeSpec
 
 __all__ = ["Drop", "PlaintextSum", "play", "run_session"]
 
+_DEFAULT_ENCODING = FixedPoint()
+_TRUST = "the server, which sees every update with nothing but the noise of its own client"
 _NO_SUITE = 0
 _PLAIN_INPUT = 64
 
@@ -38,36 +42,50 @@ class PlaintextSum:
 
     Args:
         chunk: Ring elements in one message.
+        min_inputs: Least number of inputs in a sum; under privacy, their noise is what counts.
     """
 
     name: ClassVar[str] = "insecure-plaintext-sum"
 
     chunk: int = 1 << 20
+    min_inputs: int = 1
 
     def session(
         self,
         *,
         client_ids: Iterable[int],
         spec: TreeSpec,
-        encoding: FixedPoint,
+        encoding: FixedPoint = _DEFAULT_ENCODING,
         weighted: bool = False,
         round: int = 0,  # noqa: A002  # the glossary's word, given by name only
         model_digest: bytes | None = None,
         session_id: bytes | None = None,
+        privacy: VectorMechanism | None = None,
     ) -> Session:
-        """Returns a session in which one client is enough; see `PairwiseMasking.session`."""
+        """Returns a session; see `PairwiseMasking.session`.
+
+        Nobody colludes here: under privacy there are `min_inputs` certain shares of the noise. But
+        the server sees each update with its own share only.
+
+        Raises:
+            ThresholdError: Fewer clients than `min_inputs`.
+        """
+        ids = sessions.checked_ids(client_ids)
         return Session(
             protocol=self.name,
             session_id=sessions.fresh_session_id() if session_id is None else session_id,
             round=round,
-            client_ids=sessions.checked_ids(client_ids),
+            client_ids=ids,
             threshold=1,
+            survivors=self.min_inputs,
             spec=spec,
             encoding=encoding,
             weighted=weighted,
             model_digest=sessions.NO_MODEL if model_digest is None else model_digest,
             chunk=self.chunk,
             suite=_NO_SUITE,
+            privacy=privacy,
+            noise_shares=self.noise_shares(len(ids), privacy),
         )
 
     def client(
@@ -76,11 +94,26 @@ class PlaintextSum:
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> _PlainClient:
         """Returns a client that sends its update in the clear."""
         if session.protocol != self.name:
             raise LocalProtocolError(f"this session is of {session.protocol}, not {self.name}")
+        check_privacy(session, privacy, 0)
         return _PlainClient(session, client_id, update, weight)
+
+    def noise_shares(self, num_clients: int, privacy: VectorMechanism | None) -> int:
+        """Returns how many shares of a mechanism's noise are certain: `min_inputs`.
+
+        Raises:
+            ThresholdError: Fewer clients than that.
+        """
+        if 0 < num_clients < self.min_inputs:
+            raise ThresholdError(
+                f"{num_clients} clients are fewer than min_inputs={self.min_inputs}"
+            )
+        return certain(privacy, self.min_inputs, 0)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns no parties beside clients and server."""
@@ -108,7 +141,7 @@ class _PlainClient:
         self._session = session
         self.client_id = client_id
         self.stage = Stage.MASKED_INPUT
-        self._contribution: Contribution | None = None
+        self._contribution: Input | None = None
         if update is not None or weight is not None:
             self.set_update(update, weight)
 
@@ -161,7 +194,7 @@ class _PlainServer:
 
     @property
     def ready(self) -> bool:
-        return not self.finished and bool(self._complete)
+        return not self.finished and len(self._complete) >= self._session.survivors
 
     @property
     def waiting_for(self) -> frozenset[int]:
@@ -178,24 +211,21 @@ class _PlainServer:
     def advance(self) -> dict[int, list[bytes]]:
         if self.finished:
             raise LocalProtocolError("this session is over")
-        if not self._complete:
-            raise ThresholdError("no client has sent its input")
+        if not self.ready:
+            raise ThresholdError(
+                f"{len(self._complete)} clients have sent their inputs, "
+                f"{self._session.survivors} must"
+            )
         session, total = self._session, self._vectors.total
         masks.reduce(total, session.layout.modulus_bits)
-        decoded = decode_sum(
-            total,
-            encoding=session.encoding,
-            layout=session.layout,
-            num_contributors=len(self._complete),
-            dtype=session.spec.dtype,
-            threads=masks.threads(),
-        )
+        decoded = decode(session, total, len(self._complete))
         self._result = Aggregate(
             mean=session.spec.unflatten(decoded.values),
             total_weight=decoded.total_weight,
             contributors=tuple(sorted(self._complete)),
             dropouts=tuple(sorted(set(session.client_ids) - self._complete)),
             clipped=decoded.clipped,
+            privacy=release(session, len(self._complete), decoded, trust=_TRUST),
         )
         self.stage = Stage.FINISHED
         return {}

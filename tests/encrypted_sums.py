@@ -18,6 +18,8 @@ from threshold_keys import dealt
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fedsecure.privacy import VectorMechanism
+
 ENCODING = FixedPoint(clip=4.0, bits=12, rounding="nearest")
 KINDS = ("one key", "shares")
 IDS = (3, 5, 8, 13, 21)
@@ -58,6 +60,7 @@ class Play:
         size: int = 300,
         seed: int = 1,
         session_options: Mapping[str, Any] | None = None,
+        privacy: VectorMechanism | None = None,
         **options: Any,
     ) -> Play:
         protocol = policy(kind, ids, **options)
@@ -65,11 +68,12 @@ class Play:
         session = protocol.session(
             client_ids=ids,
             spec=TreeSpec.of(updates[0]),
-            encoding=ENCODING,
+            encoding=ENCODING if privacy is None else FixedPoint(),
+            privacy=privacy,
             **(session_options or {}),
         )
         parties = {
-            name: protocol.client(session, name, update)
+            name: protocol.client(session, name, update, privacy=privacy)
             for name, update in zip(ids, updates, strict=True)
         }
         parties |= protocol.helpers(session)

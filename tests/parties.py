@@ -18,6 +18,7 @@ from fedsecure.pytree import TreeSpec
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from fedsecure.privacy import VectorMechanism
     from fedsecure.protocols.masking.client import MaskingClient
     from fedsecure.protocols.masking.server import MaskingServer
 
@@ -80,6 +81,7 @@ class Parties:
         neighbors: int | None = None,
         policy: Mapping[str, Any] | None = None,
         encoding: FixedPoint = ENCODING,
+        privacy: VectorMechanism | None = None,
         updates: Sequence[Any] | None = None,
         weights: Sequence[float] | None = None,
         **session: Any,
@@ -96,13 +98,14 @@ class Parties:
         self.session = self.protocol.session(
             client_ids=names,
             spec=TreeSpec.of(trees[0]),
-            encoding=encoding,
+            encoding=encoding if privacy is None else FixedPoint(),
             weighted=weights is not None,
+            privacy=privacy,
             **session,
         )
         factors = [None] * count if weights is None else weights
         self.clients: dict[int, MaskingClient] = {
-            name: self.protocol.client(self.session, name, tree, factor)
+            name: self.protocol.client(self.session, name, tree, factor, privacy=privacy)
             for name, tree, factor in zip(names, trees, factors, strict=True)
         }
         self.inputs = {name: encoded(client) for name, client in self.clients.items()}

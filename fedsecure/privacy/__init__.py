@@ -39,6 +39,8 @@ from fedsecure.privacy.mechanisms import (
     VectorMechanism,
 )
 from fedsecure.privacy.plans import NoisyDecoded, Plan
+from fedsecure.privacy.records import RecordSkellam
+from fedsecure.privacy.release import Release
 from fedsecure.privacy.report import PrivacyReport, no_privacy, silo_hint
 from fedsecure.privacy.scaling import (
     DistributedEncoding,
@@ -72,7 +74,9 @@ __all__ = [
     "PolyaEvent",
     "PrivacyAccountant",
     "PrivacyReport",
+    "RecordSkellam",
     "Relation",
+    "Release",
     "SkellamEvent",
     "VectorMechanism",
     "calibrate_noise",

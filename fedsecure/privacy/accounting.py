@@ -81,6 +81,11 @@ class PrivacyAccountant:
         return self._relation
 
     @property
+    def unit(self) -> Unit:
+        """Whose data is hidden."""
+        return self._unit
+
+    @property
     def budget(self) -> tuple[float, float] | None:
         """The epsilon and delta that must not be exceeded, or None."""
         if self._epsilon is None or self._delta is None:

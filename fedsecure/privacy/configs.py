@@ -14,12 +14,13 @@ from fedsecure.privacy.mechanisms import (
     DistributedSkellam,
     VectorMechanism,
 )
+from fedsecure.privacy.records import RecordSkellam
 
 __all__ = ["from_config", "to_config"]
 
 _KNOWN: dict[str, type[VectorMechanism]] = {
     kind.__name__: kind
-    for kind in (DistributedSkellam, DistributedDiscreteGaussian, CentralGaussian)
+    for kind in (DistributedSkellam, DistributedDiscreteGaussian, CentralGaussian, RecordSkellam)
 }
 Config = tuple[str | int | float | tuple[float, float, float] | None, ...]
 

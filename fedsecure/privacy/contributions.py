@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fedsecure.primitives.masks import MaskSet
     from fedsecure.privacy.plans import Plan
 
-__all__ = ["NoisyContribution"]
+__all__ = ["NoisyContribution", "rounded"]
 
 # A rounding is refused with a chance of beta at most, 0.61 by default: this many in a row, never.
 _MOST_ROUNDINGS = 1000
@@ -75,7 +75,7 @@ class NoisyContribution:
             self._assemble(plan, work, part)
             if plan.rotated:
                 rotate(work, public_seed)
-            vector = _rounded(plan, work, derived[b"rounding"], prg, threads)
+            vector = rounded(plan, work, derived[b"rounding"], prg, threads)
             if plan.share is not None:
                 plan.share.add_to(vector, derived[b"noise"].view, prg=prg)
         finally:
@@ -137,7 +137,7 @@ class NoisyContribution:
         return self._vector[start:stop]
 
 
-def _rounded(
+def rounded(
     plan: Plan, work: NDArray[np.float64], seed: entropy.Secret, prg: Prg, threads: int
 ) -> NDArray[Any]:
     """Returns the vector in whole steps whose exact norm is at most Delta2."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fedsecure.primitives.samplers import NoiseLaw
+    from fedsecure.privacy.report import Unit
 
 __all__ = [
     "CentralGaussian",
@@ -87,6 +88,8 @@ class VectorMechanism:
 
     placement: ClassVar[Literal["clients", "server"]]
     """Who adds the noise."""
+    unit: ClassVar[Unit] = "client"
+    """Whose data one clipped vector is."""
 
     def __post_init__(self) -> None:
         _checks.positive("clip_norm", self.clip_norm)

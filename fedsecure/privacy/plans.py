@@ -298,7 +298,8 @@ class Plan:
                 raise ThresholdError(
                     f"the noisy sum of weights is {divisor:.3g} times max_weight, no more than "
                     "twice its own noise: nothing can be divided by it. The round has been spent; "
-                    "for the next one have more clients, or a max_weight nearer to what they have"
+                    "for the next one have more clients, or a max_weight nearer to what they have",
+                    may_be_known=True,
                 )
             total_weight = divisor * float(mechanism.max_weight or 1.0)
         within = None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from fedsecure.privacy.events import Relation
 
-__all__ = ["PrivacyReport", "Unit", "no_privacy", "silo_hint"]
+__all__ = ["PrivacyReport", "Unit", "few_silos", "no_privacy", "silo_hint"]
 
 Unit = Literal["record", "client", "silo"]
 """Whose presence or data is hidden: one record of a client, one client (a person), one silo."""
@@ -60,11 +60,28 @@ class PrivacyReport:
 
 
 def no_privacy(clients: int) -> str:
-    """Returns what is to be said of an exact sum over so many clients, released without noise."""
+    """Returns what is to be said of an exact sum over so many clients, released without noise.
+
+    Args:
+        clients: How many they are; 0 if that is not known.
+    """
+    over = f"over {clients} clients " if clients else ""
     return (
-        f"no differential privacy: the exact sum over {clients} clients was revealed, without "
-        "noise (epsilon is infinite); what it says about one of them, alone or together with other "
-        "sums, is not bounded"
+        f"no differential privacy: the exact sum {over}was revealed, without noise (epsilon is "
+        "infinite); what it says about one of them, alone or together with other sums, is not "
+        "bounded"
+    )
+
+
+def few_silos(clients: int) -> str:
+    """Returns advice for so many clients where they are few to hide one in; else nothing."""
+    if clients > _FEW:
+        return ""
+    return (
+        f"{clients} clients are too few to hide one in the others and keep the sum accurate. "
+        "Protect records instead: train with DP-SGD inside each silo (for example with Opacus) and "
+        "add the silos up with secure aggregation on top, or let the silos share the noise that "
+        "hides a record of any (RecordSkellam)"
     )
 
 
@@ -80,8 +97,4 @@ def silo_hint(clients: int, epsilon: float) -> str:
     """
     if clients > _FEW or epsilon <= _USELESS:
         return ""
-    return (
-        f"epsilon {epsilon:.3g} hides no client: {clients} clients are too few to hide one in the "
-        "others and keep the sum accurate. Protect records instead: train with DP-SGD inside each "
-        "silo (for example with Opacus), and add the silos up with secure aggregation on top"
-    )
+    return f"epsilon {epsilon:.3g} hides no client: {few_silos(clients)}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing
 from dataclasses import dataclass
 
+from fedsecure.privacy.release import Release
 from fedsecure.pytree import PyTree
 
 if typing.TYPE_CHECKING:
@@ -18,10 +19,13 @@ if typing.TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from fedsecure.encoding import FixedPoint
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.session import Session
     from fedsecure.pytree import TreeSpec
 
 __all__ = ["Aggregate", "Client", "Protocol", "Server"]
+
+_EXACT = Release()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,8 @@ class Aggregate:
         contributors: Ids of the clients in the mean, increasing.
         dropouts: Ids of the invited clients that are not, increasing.
         clipped: How many values all survivors clipped; None unless ``overflow="clip"``.
-        event: What to tell a privacy accountant; None, because a sum alone is not private.
+        privacy: What this result does, and does not do, for the privacy of those in it; ``str()``
+            says it in words, ``event()`` what to tell a privacy accountant.
         adversary: What the server could have done without learning more: "semi_honest",
             "semi_malicious" or "malicious"; "none" if nothing was protected.
         transcript: 32 bytes that all honest parties of the session have in common: they stand for
@@ -46,18 +51,9 @@ class Aggregate:
     contributors: tuple[int, ...]
     dropouts: tuple[int, ...]
     clipped: int | None = None
-    event: None = None
+    privacy: Release = _EXACT
     adversary: str = "none"
     transcript: bytes = b""
-
-    @property
-    def dp_report(self) -> str:
-        """What this result does, and does not do, for the privacy of one client, in words."""
-        return (
-            f"no differential privacy: the exact sum over {len(self.contributors)} clients was "
-            "revealed, without noise (epsilon is infinite); what it says about one of them, alone "
-            "or together with other sums, is not bounded"
-        )
 
 
 class Client(typing.Protocol):
@@ -143,11 +139,12 @@ class Protocol(typing.Protocol):
         *,
         client_ids: Iterable[int],
         spec: TreeSpec,
-        encoding: FixedPoint,
+        encoding: FixedPoint = ...,
         weighted: bool = False,
         round: int = 0,  # noqa: A002  # the glossary's word, given by name only
         model_digest: bytes | None = None,
         session_id: bytes | None = None,
+        privacy: VectorMechanism | None = None,
     ) -> Session:
         """Returns the public description of one run."""
 
@@ -157,11 +154,19 @@ class Protocol(typing.Protocol):
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> Client:
-        """Returns one client, having compared the session with this protocol's own policy."""
+        """Returns one client, having compared the session with its own policy.
+
+        Its policy is this protocol object, and the mechanism that it asks for.
+        """
 
     def server(self, session: Session) -> Server:
         """Returns the server."""
+
+    def noise_shares(self, num_clients: int, privacy: VectorMechanism | None) -> int:
+        """Returns how many shares of a mechanism's noise are certain among so many clients."""
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns the parties beside clients and server, by the id that messages reach them at."""

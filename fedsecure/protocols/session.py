@@ -20,10 +20,14 @@ from fedsecure.errors import (
 )
 from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.masks import Prg
+from fedsecure.privacy import configs
+from fedsecure.privacy.mechanisms import VectorMechanism
 from fedsecure.pytree import LeafSpec, TreeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from fedsecure.privacy.plans import Plan
 
 __all__ = [
     "MAX_CHUNK",
@@ -40,6 +44,7 @@ NO_MODEL = bytes(32)
 MAX_CHUNK = 1 << 27
 _SESSION_KIND = 0
 _MAX_PARAMETERS = 1 << 10
+_MAX_PRIVACY = 1 << 8
 _MAX_SESSION_BYTES = 1 << 26
 
 
@@ -68,6 +73,8 @@ class _Config(wire.Control, frozen=True):
     weighted: bool
     chunk: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHUNK)]
     parameters: Annotated[bytes, msgspec.Meta(max_length=_MAX_PARAMETERS)]
+    privacy: Annotated[bytes, msgspec.Meta(max_length=_MAX_PRIVACY)]
+    noise_shares: Annotated[int, msgspec.Meta(ge=0, le=wire.MAX_PARTIES)]
 
 
 class _SessionBody(wire.Control, frozen=True):
@@ -98,6 +105,10 @@ class Session:
             nothing is shared.
         survivors: Least number of clients in the sum.
         parameters: What else the protocol pins, in its own form; empty if there is nothing.
+        privacy: The mechanism whose noise the sum has; None for an exact sum.
+        noise_shares: How many shares of that noise are certain to be in every sum and unknown to
+            whoever may collude: 1 where the server adds it, 0 without a mechanism. It was computed
+            by whoever made the session; clients compute it again from their own policy.
 
     Raises:
         LocalProtocolError: A field is out of range.
@@ -119,6 +130,8 @@ class Session:
     neighbors: int = 0
     survivors: int = 1
     parameters: bytes = b""
+    privacy: VectorMechanism | None = None
+    noise_shares: int = 0
 
     def __post_init__(self) -> None:
         _check_ids(self.client_ids)
@@ -139,11 +152,32 @@ class Session:
             raise LocalProtocolError(f"weighted is {self.weighted!r}; use True or False")
         if not isinstance(self.parameters, bytes) or len(self.parameters) > _MAX_PARAMETERS:
             raise LocalProtocolError(f"parameters are up to {_MAX_PARAMETERS} bytes")
+        self._check_privacy()
         _ = self.layout
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """How vectors get their noise and become ring elements; None for an exact sum."""
+        if self.privacy is None:
+            return None
+        return self.privacy.plan(
+            clients=len(self.client_ids),
+            size=self.spec.size,
+            noise_shares=self.noise_shares,
+            weighted=self.weighted,
+        )
+
+    @cached_property
+    def public_seed(self) -> bytes:
+        """32 bytes that everybody knows, fresh for every run: what the rotation follows from."""
+        number = self.round.to_bytes(8, "little")
+        return keys.digest(b"privacy/rotation", self.session_id, number, self.digest)
 
     @cached_property
     def layout(self) -> RingLayout:
         """How the vectors of this session look in the ring."""
+        if self.plan is not None:
+            return self.plan.layout
         return self.encoding.layout(len(self.client_ids), self.spec.size, weighted=self.weighted)
 
     @property
@@ -224,7 +258,10 @@ class Session:
         except FedSecureError as error:
             raise RemoteProtocolError(f"not a valid session: {error}") from None
         if session.to_bytes() != data:
-            raise RemoteProtocolError("not a valid session: its ring does not fit its encoding")
+            raise RemoteProtocolError(
+                "not a valid session: its ring does not follow from the rest, or its mechanism is "
+                "not in its canonical encoding"
+            )
         return session
 
     @cached_property
@@ -250,7 +287,22 @@ class Session:
             weighted=self.weighted,
             chunk=self.chunk,
             parameters=self.parameters,
+            privacy=b"" if self.privacy is None else _pinned(self.privacy),
+            noise_shares=self.noise_shares,
         )
+
+    def _check_privacy(self) -> None:
+        if self.privacy is None:
+            _check_int("noise_shares", self.noise_shares, 0, 0)
+            return
+        if not isinstance(self.privacy, VectorMechanism):
+            raise LocalProtocolError(f"privacy is {self.privacy!r:.60}; give a mechanism or None")
+        _check_int("noise_shares", self.noise_shares, 1, self.survivors)
+        if self.encoding != FixedPoint():
+            raise LocalProtocolError(
+                "under privacy the mechanism decides how floats become integers, by its clip norm "
+                "and its bits; leave encoding out"
+            )
 
 
 def fresh_session_id() -> bytes:
@@ -296,6 +348,22 @@ def _check_bytes(name: str, value: Any, size: int) -> None:
         raise LocalProtocolError(f"{name} must be {size} bytes, not {value!r:.60}")
 
 
+def _pinned(privacy: VectorMechanism) -> bytes:
+    """Returns the one encoding of a mechanism.
+
+    It is bytes in the configuration, since msgspec 0.23 crashes on unions with tuples of floats.
+    """
+    return msgspec.msgpack.encode(configs.to_config(privacy))
+
+
+def _mechanism(pinned: bytes) -> VectorMechanism:
+    try:
+        values = msgspec.msgpack.decode(pinned)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise RemoteProtocolError(f"malformed mechanism: {error}") from None
+    return configs.from_config(values)
+
+
 def _restore(envelope: wire.Envelope, body: _SessionBody) -> Session:
     config = body.config
     encoding = FixedPoint(
@@ -322,4 +390,6 @@ def _restore(envelope: wire.Envelope, body: _SessionBody) -> Session:
         chunk=config.chunk,
         suite=config.suite,
         parameters=config.parameters,
+        privacy=_mechanism(config.privacy) if config.privacy else None,
+        noise_shares=config.noise_shares,
     )

@@ -15,61 +15,119 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fedsecure import wire
-from fedsecure.encoding import Contribution, Masks
+from fedsecure.encoding import Contribution, Decoded, decode_sum
 from fedsecure.errors import EncodingError, RemoteProtocolError
 from fedsecure.primitives import masks
-from fedsecure.pytree import PyTree, flatten
+from fedsecure.privacy.contributions import NoisyContribution
+from fedsecure.pytree import PyTree, TreeSpec, flatten, flatten_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from numpy.typing import NDArray
 
+    from fedsecure._tensors import FloatArray
     from fedsecure.primitives.entropy import Secret
     from fedsecure.primitives.masks import MaskSet
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.session import Session
 
 __all__ = [
+    "Input",
     "RunningSum",
     "Upload",
     "VectorSum",
     "contribute",
+    "decode",
     "next_piece",
     "piece_limit",
     "saved_pieces",
+    "spec_of",
 ]
 
+Input = Contribution | NoisyContribution
+"""A client's update, validated, and under privacy with its noise."""
 
-def contribute(
-    session: Session, update: PyTree, weight: float | None, seed: Secret
-) -> Contribution:
+
+def contribute(session: Session, update: PyTree, weight: float | None, seed: Secret) -> Input:
     """Returns a client's update, validated against the session and ready to be encoded.
 
     Args:
         session: The session.
-        update: The update.
+        update: The update; where records are hidden, with an axis for them in front of each leaf.
         weight: Its weight, if and only if the session is weighted.
-        seed: session.prg.seed_bytes that decide the stochastic rounding and serve nothing else.
-            Copied.
+        seed: session.prg.seed_bytes that decide the stochastic rounding, and under privacy this
+            client's share of the noise, and serve nothing else. Copied.
 
     Raises:
         EncodingError: The update's tree is not the session's, or a value or weight cannot be
             encoded.
     """
     threads = masks.threads()  # a setting that cannot be used is refused before anything leaves
-    leaves, spec = flatten(update)
+    leaves, spec = _flattened(session, update)
     difference = spec.difference(session.spec)
     if difference is not None:
         raise EncodingError(f"this update does not fit the session: {difference}")
+    names = [leaf.path for leaf in spec.leaves]
+    if session.plan is not None:
+        return session.plan.contribution(
+            leaves,
+            names,
+            weight=weight,
+            seed=seed.view,
+            public_seed=session.public_seed,
+            prg=session.prg,
+            threads=threads,
+        )
     return Contribution(
         leaves,
-        [leaf.path for leaf in spec.leaves],
+        names,
         encoding=session.encoding,
         layout=session.layout,
         weight=weight,
         seed=seed.view,
         prg=session.prg,
         threads=threads,
+    )
+
+
+def spec_of(privacy: VectorMechanism | None, update: PyTree) -> TreeSpec:
+    """Returns the spec of an update; where records are hidden, that of one of its records.
+
+    Raises:
+        EncodingError: It is no update.
+    """
+    return TreeSpec.of_row(update) if _holds_records(privacy) else TreeSpec.of(update)
+
+
+def decode(session: Session, total: NDArray[Any], num_contributors: int) -> Decoded:
+    """Returns what a sum in the ring says, if it is one that honest clients can have.
+
+    Under `CentralGaussian` the noise is drawn here.
+
+    Args:
+        session: The session.
+        total: Ring elements, shape (layout.length,). Not changed.
+        num_contributors: How many clients are in it.
+
+    Raises:
+        RemoteProtocolError: It is not.
+    """
+    if session.plan is not None:
+        return session.plan.decode(
+            total,
+            num_contributors=num_contributors,
+            public_seed=session.public_seed,
+            dtype=session.spec.dtype,
+            threads=masks.threads(),
+        )
+    return decode_sum(
+        total,
+        encoding=session.encoding,
+        layout=session.layout,
+        num_contributors=num_contributors,
+        dtype=session.spec.dtype,
+        threads=masks.threads(),
     )
 
 
@@ -90,11 +148,11 @@ class Upload(Iterator[bytes]):
     def __init__(
         self,
         session: Session,
-        contribution: Contribution,
+        contribution: Input,
         *,
         kind: int,
         sender: int,
-        masks: Callable[[], Masks],
+        masks: Callable[[], masks.MaskSet],
         ended: Callable[[], None],
         failed: Callable[[], None],
         first: int = 0,
@@ -305,6 +363,17 @@ def saved_pieces(
     if len(data) != at:
         raise RemoteProtocolError(f"{len(data)} bytes for uploads of {at}")
     return found
+
+
+def _flattened(session: Session, update: PyTree) -> tuple[list[FloatArray], TreeSpec]:
+    if not _holds_records(session.privacy):
+        return flatten(update)
+    leaves, spec, _ = flatten_rows(update)
+    return leaves, spec
+
+
+def _holds_records(privacy: VectorMechanism | None) -> bool:
+    return privacy is not None and privacy.unit == "record"
 
 
 def piece_limit(session: Session) -> int:

@@ -305,10 +305,10 @@ def test_what_the_server_keeps_is_the_sum_alone() -> None:
 def test_a_result_says_that_it_is_not_private(adversary: str) -> None:
     """[A27] No level of secure aggregation is differential privacy, and none claims to be."""
     result = fs.secure_aggregate(make_updates(4), protocol=fs.PairwiseMasking(adversary))
-    assert result.event is None
-    assert result.dp_report.startswith("no differential privacy")
-    assert "epsilon is infinite" in result.dp_report
-    assert "4 clients" in result.dp_report
+    assert not result.privacy.private
+    assert str(result.privacy).startswith("no differential privacy")
+    assert "epsilon is infinite" in str(result.privacy)
+    assert "4 clients" in str(result.privacy)
     assert result.adversary == adversary
 
 
@@ -316,14 +316,14 @@ def test_what_is_not_protected_at_all_says_so_too() -> None:
     """[A27] The plain sum: no adversary, no privacy."""
     result = fs.secure_aggregate(make_updates(4), protocol=PlaintextSum())
     assert result.adversary == "none"
-    assert result.event is None
-    assert "no differential privacy" in result.dp_report
+    assert not result.privacy.private
+    assert "no differential privacy" in str(result.privacy)
 
 
 @pytest.mark.parametrize("privacy", [True, 1.0, "gaussian", object()])
 def test_privacy_that_is_not_there_is_not_promised(privacy: object) -> None:
     """[A27] To ask for it is an error, not a silent no."""
-    with pytest.raises(FedSecureError, match="privacy must be None"):
+    with pytest.raises(FedSecureError, match="give a mechanism"):
         fs.secure_aggregate(make_updates(4), privacy=privacy)
 
 

@@ -68,8 +68,8 @@ def test_the_result_says_what_it_withstood(adversary: str) -> None:
     assert len(result.transcript) == 32
     for name, client in parties.clients.items():
         assert client.transcript == (None if name == 2 else result.transcript)
-    assert "no differential privacy" in result.dp_report
-    assert "over 4 clients" in result.dp_report
+    assert "no differential privacy" in str(result.privacy)
+    assert "over 4 clients" in str(result.privacy)
 
 
 @pytest.mark.parametrize("name", ["plaintext", "pairwise-masking", "pairwise-masking/none", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from fedsecure import wire
 from fedsecure.encoding import FixedPoint
+from fedsecure.privacy import CentralGaussian, DistributedSkellam
 from fedsecure.protocols.masking.messages import UnmaskShares, read
 from fedsecure.protocols.masking.states import Stage
 from parties import LEVELS, Parties, body_of, make_updates
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fedsecure.primitives.identity import Identity
+    from fedsecure.privacy import VectorMechanism
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Case:
     without_input: tuple[int, ...] = ()
     without_confirmation: tuple[int, ...] = ()
     without_answer: tuple[int, ...] = ()
+    privacy: VectorMechanism | None = None
 
 
 ODD_IDS = (7, 130, 70_000, 2**32 - 2)
@@ -134,7 +138,31 @@ CASES = [
         policy={"corrupt": 0.05, "dropout": 0.05},
         without_input=(1007, 1020),
     ),
+    Case(
+        "noise of the clients",
+        (3, 5, 8, 13, 21),
+        FixedPoint(),
+        adversary="malicious",
+        without_input=(8,),
+        privacy=DistributedSkellam(1.0, 0.5, corrupt=1),
+    ),
+    Case(
+        "noise of the server, weights",
+        (3, 5, 8, 13, 21, 34),
+        FixedPoint(),
+        weights=(1.0, 2.0, 4.0, 4.0, 3.0, 4.0),
+        without_shares=(8,),
+        privacy=CentralGaussian(1, 0.5, max_weight=4),
+    ),
 ]
+
+
+BETA = math.exp(-0.5)
+PRIVACY: dict[type, list[Any]] = {
+    DistributedSkellam: ["DistributedSkellam", 1.0, 0.5, None, None, BETA, None, 1, 4.0],
+    CentralGaussian: ["CentralGaussian", 1.0, 0.5, 4.0, None, BETA],
+}
+"""The mechanisms of the cases, as the document says that they are written."""
 
 
 def reference_session(parties: Parties) -> ReferenceSession:
@@ -160,6 +188,8 @@ def reference_session(parties: Parties) -> ReferenceSession:
         weighted=session.weighted,
         model_digest=session.model_digest,
         chunk=session.chunk,
+        privacy=[] if session.privacy is None else PRIVACY[type(session.privacy)],
+        noise_shares=session.noise_shares,
         verify_keys=[identity.verify_key for _, identity in sorted(identities(parties).items())],
     )
 
@@ -181,6 +211,7 @@ def test_every_message_and_the_sum(case: Case, known_entropy: list[bytes]) -> No
         policy=case.policy,
         threshold=case.threshold,
         chunk=case.chunk,
+        privacy=case.privacy,
         round=2**40 + 5,
         model_digest=bytes(range(32)),
     )
@@ -222,6 +253,9 @@ class Mirror:
         self.total: list[int] = []
 
     def encoded(self, at: int, seed: bytes) -> list[int]:
+        if self.case.privacy is not None:  # how noise is drawn is a client's own affair
+            own = self.parties.inputs[self.case.ids[at]]
+            return [int(element) % 2**self.session.modulus_bits for element in own]
         update = make_updates(len(self.case.ids), self.case.size)[at]
         encoding = self.case.encoding
         counted = encoding.overflow == "clip"

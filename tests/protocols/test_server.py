@@ -333,7 +333,7 @@ def test_result_says_who_is_in_it() -> None:
     assert result.contributors == (3, 10, 12, 90)
     assert result.dropouts == (11,)
     assert result.total_weight == 4
-    assert result.event is None
+    assert not result.privacy.private
     mean = sum(updates[i]["b"].astype(float) for i in (0, 1, 3, 4)) / 4
     np.testing.assert_allclose(result.mean["b"], mean, atol=2**-12)
     assert result.mean["b"].dtype == np.float32

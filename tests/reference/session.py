@@ -38,6 +38,8 @@ class Session:
     chunk: int
     verify_keys: list[bytes] = field(default_factory=list)
     parameters: bytes = b""
+    privacy: list[wire.Value] = field(default_factory=list)
+    noise_shares: int = 0
 
     @property
     def malicious(self) -> bool:
@@ -70,6 +72,8 @@ class Session:
             self.weighted,
             self.chunk,
             self.parameters,
+            wire.msgpack(self.privacy) if self.privacy else b"",
+            self.noise_shares,
         ]
 
     def config_digest(self) -> bytes:

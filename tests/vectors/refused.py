@@ -115,11 +115,11 @@ def _sessions(play: Play) -> Iterator[Fault]:
     names = [
         "protocol", "suite", "client_ids", "verify_keys", "threshold", "neighbors", "survivors",
         "leaves", "clip", "bits", "max_weight", "rounding", "overflow", "modulus_bits",
-        "ring_bits", "weighted", "chunk", "parameters",
+        "ring_bits", "weighted", "chunk", "parameters", "privacy", "noise_shares",
     ]  # fmt: skip
     for reason, name, value in [*_fields(play), *_forms()]:
         yield Fault(reason, good.changed(0, names.index(name), to=value))
-    yield Fault("no parameters", good.changed(0, to=config[:-1]))
+    yield Fault("no number of noise shares", good.changed(0, to=config[:-1]))
     yield Fault("one field more", good.changed(0, to=[*config, 0]))
 
 
@@ -163,6 +163,13 @@ def _fields(play: Play) -> list[tuple[str, str, Any]]:
         ("no elements in a message", "chunk", 0),
         ("2^27 + 1 elements in a message", "chunk", 2**27 + 1),
         ("1025 bytes of parameters", "parameters", bytes(1025)),
+        ("a mechanism without a name", "privacy", wire.msgpack([])),
+        ("a mechanism of no known name", "privacy", wire.msgpack(["Dice", 1.0, 1.0])),
+        ("a mechanism without numbers", "privacy", wire.msgpack(["DistributedSkellam"])),
+        ("a mechanism as an array", "privacy", ["DistributedSkellam", 1.0, 1.0]),
+        ("a mechanism that is no msgpack", "privacy", b"\xc1"),
+        ("257 bytes of a mechanism", "privacy", bytes(257)),
+        ("shares of no noise", "noise_shares", 1),
     ]
 
 

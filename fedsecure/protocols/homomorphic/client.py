@@ -19,9 +19,9 @@ from fedsecure.protocols.vectors import contribute
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fedsecure import encoding
     from fedsecure.paillier import PublicKey
     from fedsecure.primitives.identity import Identity
+    from fedsecure.protocols.vectors import Input
     from fedsecure.pytree import PyTree
 
 __all__ = ["PaillierClient"]
@@ -64,7 +64,7 @@ class PaillierClient(Party):
         super().__init__(session, key, Stage.ENCRYPTED_INPUT)
         self._id = client_id
         self._identity = identity
-        self._update: encoding.Contribution | None = None
+        self._update: Input | None = None
         if update is not None or weight is not None:
             self.set_update(update, weight)
 

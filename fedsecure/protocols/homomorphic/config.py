@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from fedsecure import wire
+from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError, ThresholdError
 from fedsecure.paillier import PrivateKey, PublicKey, RunningProduct, generate_keypair
 from fedsecure.paillier.threshold import KeyShare, ThresholdPublic, generate_threshold_keys
@@ -17,13 +18,14 @@ from fedsecure.protocols import session as sessions
 from fedsecure.protocols.homomorphic.client import PaillierClient
 from fedsecure.protocols.homomorphic.holders import KeyHolder, ShareHolder
 from fedsecure.protocols.homomorphic.server import PaillierServer, ThresholdPaillierServer
+from fedsecure.protocols.noise import certain, check_privacy
 from fedsecure.protocols.session import Session
 from fedsecure.protocols.signing import checked_identities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fedsecure.encoding import FixedPoint
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Client
     from fedsecure.protocols.homomorphic.holders import Rows
     from fedsecure.protocols.homomorphic.server import Products
@@ -33,6 +35,8 @@ __all__ = ["PaillierSum", "ThresholdPaillierSum"]
 
 Identities = Mapping[int, Identity | bytes]
 
+_DEFAULT_ENCODING = FixedPoint()
+_LOOKERS_ON = 1  # a client that sees the result knows its own share of the noise
 _LEAST = 3  # a sum of two is no secret to either of them
 _SUITE = int(Prg.AES256)
 
@@ -84,11 +88,12 @@ class _Policy:
         *,
         client_ids: Iterable[int],
         spec: TreeSpec,
-        encoding: FixedPoint,
+        encoding: FixedPoint = _DEFAULT_ENCODING,
         weighted: bool = False,
         round: int = 0,  # noqa: A002  # the glossary's word, given by name only
         model_digest: bytes | None = None,
         session_id: bytes | None = None,
+        privacy: VectorMechanism | None = None,
     ) -> Session:
         """Returns the public description of one run, to be sent to every party.
 
@@ -101,10 +106,16 @@ class _Policy:
             model_digest: 32 bytes that name the model the clients train from: inputs of clients
                 that hold different models do not add up.
             session_id: 16 bytes that no other run has; None draws them.
+            privacy: The mechanism whose noise the sum gets, such as `fedsecure.DistributedSkellam`;
+                None for an exact sum. It also decides how values become ring elements, so leave
+                `encoding` out. Noise is shared among so many clients as are certain to be honest
+                and in the sum: the least number of survivors, less those that may collude.
+                Nobody colludes with this server, but one client may be who looks at the result.
 
         Raises:
             ThresholdError: Too few clients.
-            EncodingError: The ring is too narrow for so many clients.
+            EncodingError: The ring is too narrow for so many clients; or weights under a mechanism
+                that declares no `max_weight`.
             LocalProtocolError: Another value is out of range, or a client has no identity.
         """
         ids = sessions.checked_ids(client_ids)
@@ -123,7 +134,21 @@ class _Policy:
             verify_keys=self._verify_keys(ids),
             survivors=self.least_inputs(len(ids)),
             parameters=self._parameters(ids),
+            privacy=privacy,
+            noise_shares=self.noise_shares(len(ids), privacy),
         )
+
+    def noise_shares(self, num_clients: int, privacy: VectorMechanism | None) -> int:
+        """Returns how many shares of a mechanism's noise are certain among so many invited clients.
+
+        What a session pins: the least number of survivors less those that may collude; 1 where the
+        server adds the noise, 0 without a mechanism. Each client's share has 1 over it of the
+        variance that a sum shall have.
+
+        Raises:
+            ThresholdError: Too few clients, or no share is certain.
+        """
+        return certain(privacy, self.least_inputs(num_clients), _LOOKERS_ON)
 
     def identity_of(self, client_id: int) -> Identity | None:
         """Returns a client's secret identity if it is here, as a client's own is."""
@@ -237,6 +262,8 @@ class PaillierSum(_Policy):
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> PaillierClient:
         """Returns one client of a session.
 
@@ -245,14 +272,19 @@ class PaillierSum(_Policy):
             client_id: Which of the session's clients this is.
             update: The update to aggregate; None to give it later with `set_update`.
             weight: Its weight, if and only if the session is weighted.
+            privacy: The mechanism that this client asks for; None for an exact sum. A session with
+                less noise, none, or another mechanism is refused, and so is noise unasked for. More
+                noise is not, nor another clip norm where the mechanism adapts it.
 
         Raises:
             ThresholdError: The session decrypts sums of fewer inputs than this policy.
             LocalProtocolError: The session is of another protocol or key, or pins other verify
-                keys, or this client's own identity is not here.
+                keys, or this client's own identity is not here; or its noise is not what the
+                client asks for.
             EncodingError: The update or the weight cannot be encoded.
         """
         self._check(session)
+        check_privacy(session, privacy, _LOOKERS_ON)
         identity = self.identity_of(client_id)
         return PaillierClient(session, self._public, client_id, update, weight, identity=identity)
 
@@ -382,6 +414,8 @@ class ThresholdPaillierSum(_Policy):
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> PaillierClient:
         """Returns one client of a session; one that holds a share if its share is here.
 
@@ -390,6 +424,9 @@ class ThresholdPaillierSum(_Policy):
             client_id: Which of the session's clients this is.
             update: The update to aggregate; None to give it later with `set_update`.
             weight: Its weight, if and only if the session is weighted.
+            privacy: The mechanism that this client asks for; None for an exact sum. A session with
+                less noise, none, or another mechanism is refused, and so is noise unasked for. More
+                noise is not, nor another clip norm where the mechanism adapts it.
 
         Raises:
             ThresholdError: The session decrypts sums of fewer inputs than this policy.
@@ -397,6 +434,7 @@ class ThresholdPaillierSum(_Policy):
             EncodingError: The update or the weight cannot be encoded.
         """
         self._check(session)
+        check_privacy(session, privacy, _LOOKERS_ON)
         identity = self.identity_of(client_id)
         if client_id not in self.holders:
             return PaillierClient(

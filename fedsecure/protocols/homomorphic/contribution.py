@@ -16,9 +16,9 @@ from fedsecure.protocols.signing import check_signature
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fedsecure import encoding
     from fedsecure.primitives.identity import Identity
     from fedsecure.protocols.session import Session
+    from fedsecure.protocols.vectors import Input
 
 __all__ = ["Arrival", "EncryptedUpload"]
 
@@ -41,7 +41,7 @@ class EncryptedUpload(Iterator[bytes]):
         self,
         session: Session,
         layout: Layout,
-        update: encoding.Contribution,
+        update: Input,
         *,
         sender: int,
         signer: Identity,

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from fedsecure.encoding import Decoded, decode_sum
 from fedsecure.paillier import Packing
-from fedsecure.primitives import masks
 from fedsecure.protocols.homomorphic.messages import Kind, Layout
 from fedsecure.protocols.homomorphic.states import Act, Role, Stage, step
 from fedsecure.protocols.party import SingleParty
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from numpy.typing import NDArray
-
     from fedsecure.paillier import PublicKey
     from fedsecure.protocols.session import Session
 
-__all__ = ["Party", "decoded"]
+__all__ = ["Party"]
 
 
 class Party(SingleParty):
@@ -55,19 +49,3 @@ class Party(SingleParty):
 
     def _abort(self) -> None:
         self._stage = self._following(Act.ABORT)
-
-
-def decoded(session: Session, total: NDArray[Any], contributors: int) -> Decoded:
-    """Returns what a sum in the ring says, if it is one that honest clients can have.
-
-    Raises:
-        RemoteProtocolError: It is not.
-    """
-    return decode_sum(
-        total,
-        encoding=session.encoding,
-        layout=session.layout,
-        num_contributors=contributors,
-        dtype=session.spec.dtype,
-        threads=masks.threads(),
-    )

@@ -18,11 +18,12 @@ from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.homomorphic import saved, schedule
 from fedsecure.protocols.homomorphic.contribution import Arrival
 from fedsecure.protocols.homomorphic.messages import Audit, Kind, size_limits
-from fedsecure.protocols.homomorphic.party import Party, decoded
+from fedsecure.protocols.homomorphic.party import Party
 from fedsecure.protocols.homomorphic.states import Act, Role, Stage
+from fedsecure.protocols.noise import release
 from fedsecure.protocols.party import restated
 from fedsecure.protocols.session import Session, party_name
-from fedsecure.protocols.vectors import VectorSum
+from fedsecure.protocols.vectors import VectorSum, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,7 +115,8 @@ class _Server(Party):
         if lack is not None:
             raise ThresholdError(
                 f"{lack} in stage {self._stage}: nothing is revealed; wait for more, or give this "
-                "session up"
+                "session up",
+                may_be_known=self._begun,
             )
         if self._stage is Stage.DECRYPTION:
             self._finish()
@@ -185,6 +187,11 @@ class _Server(Party):
         """Who of them has."""
         raise NotImplementedError
 
+    @property
+    def _begun(self) -> bool:
+        """Whether something that reveals the sum has come."""
+        return bool(self._answered)
+
     def _take_answer(self, client_id: int, body: memoryview) -> None:
         raise NotImplementedError
 
@@ -252,8 +259,8 @@ class _Server(Party):
     def _finish(self) -> None:
         session = self._session
         try:
-            total = decoded(session, self._total(), len(self._contributors))
-        except (RemoteProtocolError, CryptoError):
+            total = decode(session, self._total(), len(self._contributors))
+        except (RemoteProtocolError, CryptoError, ThresholdError):
             self._abort()
             raise
         self._result = Aggregate(
@@ -262,6 +269,7 @@ class _Server(Party):
             contributors=self._contributors,
             dropouts=tuple(sorted(set(session.client_ids).difference(self._contributors))),
             clipped=total.clipped,
+            privacy=release(session, len(self._contributors), total),
             adversary="malicious",
             transcript=schedule.transcript(self._ctx, self._digests),
         )
@@ -316,6 +324,10 @@ class PaillierServer(_Server):
     @property
     def _answered(self) -> frozenset[int]:
         return self._asked if self._whole else frozenset()
+
+    @property
+    def _begun(self) -> bool:
+        return self._vectors is not None
 
     def _lack(self) -> str | None:
         if self._stage is Stage.DECRYPTION and not self._whole:

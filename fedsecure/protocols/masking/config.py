@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, get_args
 
+from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives.identity import Identity
 from fedsecure.primitives.masks import Prg, PrgName
@@ -14,13 +15,14 @@ from fedsecure.protocols.masking import levels, policy
 from fedsecure.protocols.masking.client import MaskingClient
 from fedsecure.protocols.masking.levels import Adversary
 from fedsecure.protocols.masking.server import MaskingServer
+from fedsecure.protocols.noise import certain, check_privacy
 from fedsecure.protocols.session import Session
 from fedsecure.protocols.vectors import VectorSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fedsecure.encoding import FixedPoint
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Client
     from fedsecure.protocols.vectors import RunningSum
     from fedsecure.pytree import PyTree, TreeSpec
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["PairwiseMasking"]
 
 Identities = Mapping[int, Identity | bytes]
+
+_DEFAULT_ENCODING = FixedPoint()
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,12 @@ class PairwiseMasking:
         *,
         client_ids: Iterable[int],
         spec: TreeSpec,
-        encoding: FixedPoint,
+        encoding: FixedPoint = _DEFAULT_ENCODING,
         weighted: bool = False,
         round: int = 0,  # noqa: A002  # the glossary's word, given by name only
         model_digest: bytes | None = None,
         session_id: bytes | None = None,
+        privacy: VectorMechanism | None = None,
     ) -> Session:
         """Returns the public description of one run, to be sent to every client.
 
@@ -146,10 +151,17 @@ class PairwiseMasking:
             model_digest: 32 bytes that name the model the clients train from: clients that hold
                 different models do not agree on masks, and the server learns nothing from them.
             session_id: 16 bytes that no other run has; None draws them.
+            privacy: The mechanism whose noise the sum gets, such as `fedsecure.DistributedSkellam`;
+                None for an exact sum. It also decides how values become ring elements, so leave
+                `encoding` out. Noise is shared among so many clients as are certain to be honest
+                and in the sum: the least number of survivors, less those that may collude.
+                Those are what the mechanism declares as `corrupt`; else what this object does; else
+                as many as the threshold withstands (`PairwiseMasking.colluders`).
 
         Raises:
-            ThresholdError: See `shape_for`.
-            EncodingError: The ring is too narrow for so many clients.
+            ThresholdError: See `shape_for`; or no share of the noise would be certain.
+            EncodingError: The ring is too narrow for so many clients; or weights under a mechanism
+                that declares no `max_weight`.
             LocalProtocolError: Another value is out of range, or a client has no identity.
         """
         ids = sessions.checked_ids(client_ids)
@@ -169,6 +181,8 @@ class PairwiseMasking:
             verify_keys=self._verify_keys(ids),
             neighbors=shape.neighbors,
             survivors=shape.survivors,
+            privacy=privacy,
+            noise_shares=self.noise_shares(len(ids), privacy),
         )
 
     def client(
@@ -177,6 +191,8 @@ class PairwiseMasking:
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> MaskingClient:
         """Returns one client of a session.
 
@@ -185,14 +201,20 @@ class PairwiseMasking:
             client_id: Which of the session's clients this is.
             update: The update to aggregate; None to give it later with `set_update`.
             weight: Its weight, if and only if the session is weighted.
+            privacy: The mechanism that this client asks for; None for an exact sum. A session with
+                less noise, none, or another mechanism is refused, and so is noise unasked for. More
+                noise is not, nor another clip norm where the mechanism adapts it.
 
         Raises:
-            ThresholdError: The session's parameters are weaker than this object's policy.
+            ThresholdError: The session's parameters are weaker than this object's policy, or it
+                counts on more shares of the noise than this policy is sure of.
             LocalProtocolError: The session is of another protocol or has other parameters, or pins
-                other verify keys, or this client's own identity is not here.
+                other verify keys, or this client's own identity is not here; or its noise is not
+                what the client asks for.
             EncodingError: The update or the weight cannot be encoded.
         """
         self._check(session)
+        check_privacy(session, privacy, self.colluders(session))
         return MaskingClient(
             session, client_id, update, weight, identity=self.identity_of(client_id)
         )
@@ -212,6 +234,30 @@ class PairwiseMasking:
         """
         self._check(session)
         return MaskingServer(session, vectors=vectors)
+
+    def noise_shares(self, num_clients: int, privacy: VectorMechanism | None) -> int:
+        """Returns how many shares of a mechanism's noise are certain among so many invited clients.
+
+        What a session pins: the least number of survivors less those that may collude; 1 where the
+        server adds the noise, 0 without a mechanism. Each client's share has 1 over it of the
+        variance that a sum shall have.
+
+        Raises:
+            ThresholdError: Too few clients, or no share is certain.
+        """
+        shape = self.shape_for(num_clients)
+        corrupt = policy.colluders(self._wishes, num_clients, shape)
+        return certain(privacy, shape.survivors, corrupt)
+
+    def colluders(self, session: Session) -> int:
+        """Returns how many clients of a session may collude with the server: c.
+
+        With `corrupt`, that fraction of the invited clients, at least one; without it in the
+        complete graph as many as the session's threshold withstands, min(2t - n - 1, t - 2), at
+        least one; in a k-regular graph a tenth. Shares of noise are counted on for the rest only.
+        """
+        shape = policy.Shape(session.neighbors, session.threshold, session.survivors)
+        return policy.colluders(self._wishes, len(session.client_ids), shape)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns no parties beside clients and server."""

@@ -13,9 +13,9 @@ from fedsecure.protocols.vectors import Upload, contribute
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fedsecure.encoding import Contribution
     from fedsecure.primitives.masks import MaskSet
     from fedsecure.protocols.session import Session
+    from fedsecure.protocols.vectors import Input
     from fedsecure.pytree import PyTree
 
 __all__ = ["MaskedInput"]
@@ -46,7 +46,7 @@ class MaskedInput:
         self._fingerprint = fingerprint
         self._rounding = Secret(rounding) if rounding else None
         self._first = made
-        self._contribution: Contribution | None = None
+        self._contribution: Input | None = None
         self._masks: MaskSet | None = None
         self._upload: Upload | None = None
 

@@ -12,7 +12,7 @@ from fedsecure.primitives.parameters import COMPLETE_UP_TO, Shape
 if TYPE_CHECKING:
     from fedsecure.protocols.masking.levels import Adversary
 
-__all__ = ["Shape", "Wishes", "check_shape", "check_wishes", "shape"]
+__all__ = ["Shape", "Wishes", "check_shape", "check_wishes", "colluders", "shape"]
 
 _FRACTION = 0.1
 
@@ -105,6 +105,18 @@ def check_shape(wishes: Wishes, num_clients: int, offered: Shape) -> None:
     regular = offered.neighbors < num_clients - 1
     if regular and offered != mine:
         _checked(wishes, num_clients, offered.neighbors, offered.threshold)
+
+
+def colluders(wishes: Wishes, num_clients: int, offered: Shape) -> int:
+    """Returns how many clients may collude with the server: what is asked for, else withstood.
+
+    Where nothing is asked for, the complete graph withstands c colluders with 2t > n + c and
+    c <= t - 2, and k-regular ones are made for a tenth. It is at least 1.
+    """
+    if wishes.corrupt is None and offered.neighbors == num_clients - 1:
+        threshold = offered.threshold
+        return max(1, min(2 * threshold - num_clients - 1, threshold - 2))
+    return max(1, int(num_clients * _corrupt(wishes) + 1e-9))
 
 
 def _complete(wishes: Wishes, num_clients: int) -> Shape:

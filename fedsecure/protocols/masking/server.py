@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fedsecure import wire
-from fedsecure.encoding import decode_sum
 from fedsecure.errors import (
     CryptoError,
     LocalProtocolError,
@@ -29,8 +28,9 @@ from fedsecure.protocols.masking.messages import (
 from fedsecure.protocols.masking.party import Party, restated
 from fedsecure.protocols.masking.states import Act, Flow, Role, Stage
 from fedsecure.protocols.masking.unmasking import Unmasking
+from fedsecure.protocols.noise import release
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import VectorSum
+from fedsecure.protocols.vectors import VectorSum, decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -186,7 +186,8 @@ class MaskingServer(Party):
         if lack is not None:
             raise ThresholdError(
                 f"{lack} in stage {self._stage}: nothing is revealed; wait for more, or give this "
-                "session up"
+                "session up",
+                may_be_known=self._stage is Stage.UNMASKING and bool(self._answered),
             )
         answered = tuple(sorted(self._answered))
         self._close(answered)
@@ -339,20 +340,14 @@ class MaskingServer(Party):
 
     def _decode(self) -> Aggregate:
         session = self._session
-        decoded = decode_sum(
-            self._vectors.total,
-            encoding=session.encoding,
-            layout=session.layout,
-            num_contributors=len(self._told.alive),
-            dtype=session.spec.dtype,
-            threads=masks.threads(),
-        )
+        decoded = decode(session, self._vectors.total, len(self._told.alive))
         return Aggregate(
             mean=session.spec.unflatten(decoded.values),
             total_weight=decoded.total_weight,
             contributors=self._told.alive,
             dropouts=tuple(sorted(self._invited.difference(self._told.alive))),
             clipped=decoded.clipped,
+            privacy=release(session, len(self._told.alive), decoded),
             adversary=levels.adversary_of(session),
             transcript=self._told.transcript,
         )
