@@ -21,8 +21,8 @@ os.environ.setdefault("FLWR_DISABLE_UPDATE_CHECK", "1")
 with warnings.catch_warnings():  # of its dependencies
     warnings.simplefilter("ignore")
     from flwr.app import (
+        Array,
         ArrayRecord,
-        ConfigRecord,
         Context,
         Error,
         Message,
@@ -83,8 +83,11 @@ class LocalGrid(Grid):
     ids: Any = field(default_factory=itertools.count)
 
     def context(self, client_id: int) -> Any:
-        state = pickle.loads(self.states[client_id]) if client_id in self.states else RecordDict()
-        return Context(1, node_of(client_id), {"partition-id": client_id}, state, {})
+        config = {"partition-id": client_id}
+        return Context(1, node_of(client_id), config, self.state(client_id), {})
+
+    def state(self, client_id: int) -> Any:
+        return pickle.loads(self.states[client_id]) if client_id in self.states else RecordDict()
 
     def where(self) -> tuple[int, str]:
         rounds = self.secure and self.secure._rounds
@@ -95,8 +98,10 @@ class LocalGrid(Grid):
 
     def push_messages(self, messages: Any) -> list[str]:
         at = self.where()
-        self.waves.append(at)
-        sent = []
+        messages = list(messages)
+        sent: list[str] = []
+        if messages:
+            self.waves.append(at)
         for message in messages:
             message_id = f"{next(self.ids)}"
             message.metadata.__dict__["_message_id"] = message_id
@@ -109,7 +114,8 @@ class LocalGrid(Grid):
                     reply = pickle.loads(pickle.dumps(reply))
                     if not reply.has_error():
                         self.tamper(*at, client_id, reply.content)
-                        self.seen.append(Seen(*at, reply.metadata.src_node_id, reply.content))
+                        copy = RecordDict(dict(reply.content))
+                        self.seen.append(Seen(*at, reply.metadata.src_node_id, copy))
                     self.replies[message_id] = reply
         return sent
 
@@ -151,6 +157,7 @@ class Federation:
     train: Callable[[Any, Any], Any] | None = None
     inner: tuple[Any, ...] = ()
     plain: bool = False
+    timeout: float = TIMEOUT
 
     def __post_init__(self) -> None:
         TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
@@ -172,14 +179,14 @@ class Federation:
         return PairwiseMasking(identities={**keys, **(own or {})})
 
     def secure(self, **options: Any) -> Any:
-        options = {"timeout": TIMEOUT, "encoding": ENCODING, **options}
+        options = {"timeout": self.timeout, "encoding": ENCODING, **options}
         self.grid.secure = flower.SecureGrid(self.grid, protocol=self.protocol(), **options)
         return self.grid.secure
 
     def run(self, strategy: Any = None, *, rounds: int = 1, **options: Any) -> Any:
         grid = self.grid if self.plain else self.secure(**options)
         strategy = strategy or fedavg()
-        return strategy.start(grid, initial_arrays(), num_rounds=rounds, timeout=TIMEOUT)
+        return strategy.start(grid, initial_arrays(), num_rounds=rounds, timeout=self.timeout)
 
 
 def fedavg(kind: Any = FedAvg, **options: Any) -> Any:
@@ -192,8 +199,6 @@ def initial_arrays() -> Any:
 
 
 def as_array(values: Any) -> Any:
-    from flwr.app import Array
-
     return Array(np.asarray(values))
 
 
@@ -228,6 +233,3 @@ def expected(arrays: Any, client_ids: Any, *, weighted: bool = True) -> dict[str
         / total
         for name, array in arrays.items()
     }
-
-
-__all__ = ["ConfigRecord"]

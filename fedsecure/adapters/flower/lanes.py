@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.protocols.base import Aggregate, Protocol
     from fedsecure.protocols.session import Session
+    from fedsecure.pytree import TreeSpec
 
 __all__ = ["Lane"]
 
@@ -86,11 +87,11 @@ class Lane:
             return error
         return None
 
-    def serves(self, client_ids: Collection[int], terms: Terms) -> bool:
-        """Returns whether all these clients can go on at once to their masked inputs."""
+    def serves(self, client_ids: Collection[int], spec: TreeSpec, terms: Terms) -> bool:
+        """Returns whether all these clients can go on at once to such masked inputs."""
         return (
             self.stage == Stage.MASKED_INPUT
-            and self.terms == terms
+            and (self.session.spec, self.terms) == (spec, terms)
             and set(client_ids) <= set(self.clients)
             and len(client_ids) >= self.session.survivors
         )

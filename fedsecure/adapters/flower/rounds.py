@@ -153,11 +153,11 @@ class Rounds:
         """Returns a session that waits for this round's masked inputs."""
         clients = self._clients()
         if prepared is not None:
-            if prepared.serves(clients, terms):
+            if prepared.serves(clients, spec, terms):
                 return prepared
             _LOG.info(
-                "fedsecure: round %d begins with keys in waves of their own: its nodes are not all "
-                "among those that exchanged keys in the round before",
+                "fedsecure: round %d begins with keys in waves of their own: its nodes or its "
+                "arrays are others than those that keys were exchanged for in the round before",
                 self._number,
             )
         lane = self._open(spec, terms, clients, self._number)
