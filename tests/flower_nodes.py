@@ -42,6 +42,13 @@ ENCODING = FixedPoint(clip=4.0, max_weight=64)
 FIRST_NODE = (1 << 63) + 5  # as long as Flower's ids are
 TIMEOUT = 0.05  # nodes answer at once, so whoever has not by then never will
 
+COLD = {"malicious": ["hello", "keys", "shares", "train", "survivors", "unmask"]}
+COLD["semi_malicious"] = COLD["semi_honest"] = ["hello", "keys", "shares", "train", "unmask"]
+"""The waves of a first round, by what the server may do."""
+
+WARM = {name: waves[3:] for name, waves in COLD.items()}
+"""The waves of every later one."""
+
 Fault = str
 """What happens to a message: "lost" on its way, "unanswered" though taken, "crash", or None."""
 
@@ -233,3 +240,28 @@ def expected(arrays: Any, client_ids: Any, *, weighted: bool = True) -> dict[str
         / total
         for name, array in arrays.items()
     }
+
+
+def assert_close(arrays: Any, wanted: Any, steps: float = 1.0) -> None:
+    """Compares models: within quantization steps, and what their own precision allows."""
+    assert set(arrays) == set(wanted)
+    for name, array in arrays.items():
+        found = array.numpy()
+        tolerance = steps * ENCODING.step + np.finfo(found.dtype).eps * np.abs(found).max()
+        np.testing.assert_allclose(found, wanted[name], rtol=0, atol=tolerance)
+
+
+def models_of(federation: Federation, rounds: int = 3) -> tuple[list[Any], Any]:
+    """Runs some rounds; returns the models before and after each, and the reports."""
+    models = [initial_arrays()]
+
+    def kept(number: int, arrays: Any) -> Any:
+        if number:
+            models.append(ArrayRecord(dict(arrays)))
+        return MetricRecord({"round": number})
+
+    secure = federation.secure()
+    fedavg().start(
+        secure, initial_arrays(), num_rounds=rounds, timeout=federation.timeout, evaluate_fn=kept
+    )
+    return models, secure.reports

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import fedsecure
 from fedsecure.adapters.flower import write_identities
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,7 +114,7 @@ class Deployment:
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
             "UV_OFFLINE": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(Path(fedsecure.__file__).parents[1]),
             "PATH": f"{COMMANDS}{os.pathsep}{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
         }

@@ -203,7 +203,8 @@ class Rounds:
         last = lane.stage == Stage.UNMASKING
         agreed: tuple[SignedBy, ...] = ()
         if last and lane.session.verify_keys:
-            agreed = tuple(SignedBy(each, self._signed[each]) for each in sorted(lane.clients))
+            # Of all whose inputs are in the sum, gone since or not: that is whom clients ask for.
+            agreed = tuple(SignedBy(*entry) for entry in sorted(self._signed.items()))
         orders = self._orders(lane, agreed=agreed)
         self._wave("unmask" if last else "survivors", orders, partial(self._take, lane))
         self._close_next()
@@ -260,8 +261,10 @@ class Rounds:
             return True
         key = session.verify_keys[session.client_ids.index(client_id)]
         statement = updates.statement(session.session_id, model)
+        if not identity.verify(key, answer.signature, statement):
+            return False
         self._signed[client_id] = answer.signature
-        return identity.verify(key, answer.signature, statement)
+        return True
 
     def _wave(
         self,

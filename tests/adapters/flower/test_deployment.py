@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def test_round_completes_without_a_node_that_is_killed_in_it(tmp_path: Path) -> 
         run.until("round 1: the mean of", 6 * WAVE + 60)
         time.sleep(2)  # by now nodes have been sent what starts their second training
         deployment.kill(deployment.node[NODES - 1])
+        assert "round 2: the mean of" not in run.text
         run.until("round 2: the mean of", 3 * WAVE + 30)
         run.until("round 3: the mean of", 5 * WAVE + 30)
-        run.until("y = 2.", 60)
+        run.until(f"round 3: {NODES - 1} nodes", 60)
+    lines = r"y = (\S+) x \+ (\S+)\nround 1: (.*)\nround 2: (.*)\nround 3: (.*)\n"
+    told = re.search(lines, run.text)
+    assert told is not None
+    assert abs(float(told[1]) - 2.0) < 0.05
+    assert abs(float(told[2]) + 1.0) < 0.05
+    assert told[3] == "5 nodes, 6 waves"  # hello, keys and shares come before the first
+    assert told[4] == told[5] == "4 nodes, 3 waves"

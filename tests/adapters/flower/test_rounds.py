@@ -13,20 +13,21 @@ from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvgM, FedYogi
 
 from fedsecure import FixedPoint
-from flower_nodes import ENCODING, Federation, as_array, expected, fedavg, initial_arrays, node_of
+from flower_nodes import (
+    COLD,
+    ENCODING,
+    WARM,
+    Federation,
+    as_array,
+    assert_close,
+    expected,
+    fedavg,
+    initial_arrays,
+    models_of,
+    node_of,
+)
 
-COLD = {"malicious": ["hello", "keys", "shares", "train", "survivors", "unmask"]}
-COLD["semi_malicious"] = COLD["semi_honest"] = ["hello", "keys", "shares", "train", "unmask"]
-WARM = {name: waves[3:] for name, waves in COLD.items()}
 LEVELS = sorted(COLD)
-
-
-def assert_close(arrays, wanted, steps: float = 1.0) -> None:
-    assert set(arrays) == set(wanted)
-    for name, array in arrays.items():
-        found = array.numpy()
-        tolerance = steps * ENCODING.step + np.finfo(found.dtype).eps * np.abs(found).max()
-        np.testing.assert_allclose(found, wanted[name], rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("adversary", LEVELS)
@@ -44,24 +45,12 @@ def test_a_steady_round_takes_two_waves_or_three(adversary: str) -> None:
 @pytest.mark.parametrize("adversary", LEVELS)
 def test_model_is_the_plain_one_after_every_round(adversary: str) -> None:
     """Each round's secure mean is compared with plain FedAvg's from the same model."""
-    models: list[dict[str, np.ndarray]] = []
-
-    def kept(number: int, arrays: ArrayRecord) -> MetricRecord:
-        models.append({name: array.numpy() for name, array in arrays.items()})
-        return MetricRecord({"round": number})
-
-    federation = Federation(adversary=adversary)
-    secure = federation.secure()
-    fedavg().start(
-        secure, initial_arrays(), num_rounds=5, timeout=federation.timeout, evaluate_fn=kept
-    )
-    assert len(models) == 6
+    models, _ = models_of(Federation(adversary=adversary), rounds=5)
     for before, after in itertools.pairwise(models):
-        start = ArrayRecord({name: as_array(value) for name, value in before.items()})
         plain = Federation(plain=True)
-        one = fedavg().start(plain.grid, start, num_rounds=1, timeout=plain.timeout).arrays
-        assert_close({name: as_array(value) for name, value in after.items()}, to_numpy(one))
-        assert all(value.dtype == before[name].dtype for name, value in after.items())
+        one = fedavg().start(plain.grid, before, num_rounds=1, timeout=plain.timeout).arrays
+        assert_close(after, to_numpy(one))
+        assert [a.dtype for a in after.values()] == [a.dtype for a in before.values()]
 
 
 def to_numpy(arrays) -> dict[str, np.ndarray]:
