@@ -164,14 +164,19 @@ class Deployment:
         self.started.append(process)
         return process
 
-    def run(self, **config: object) -> Run:
-        """Runs the example app in this deployment."""
+    def wait_for_nodes(self, seconds: float) -> None:
+        """Waits until the SuperLink has given every node its id."""
+        for number in self.node:
+            self.wait_for_text(f"node{number}", "SuperNode ID:", seconds)
+
+    def run(self, app: Path = APP, **config: object) -> Run:
+        """Runs an app in this deployment, by default the example."""
         settings = " ".join(
             f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}"
             for key, value in config.items()
         )
         process = self.start(
-            "run", "flwr", "run", str(APP), "loop", "--stream", "--run-config", settings
+            "run", "flwr", "run", str(app), "loop", "--stream", "--run-config", settings
         )
         return Run(process, (self.folder / "run.log").open("rb"))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SecureGrid"]
 
 _FAILED = 6  # Flower's MOD_FAILED_PRECONDITION: what a training round did not get
+_BETWEEN = 30.0  # seconds; who waits for nodes asks every second, others are not waiting
 _DEFAULT_PROTOCOL = PairwiseMasking()
 _DEFAULT_ENCODING = FixedPoint(max_weight=1 << 20)
 
@@ -91,7 +92,7 @@ class SecureGrid(Grid):
         if privacy is not None:
             options["privacy"] = privacy
         self._rounds = Rounds(grid, protocol, options, self._timeout)
-        self._waiting_since: float | None = None
+        self._asked_at = self._waiting_since = -math.inf
 
     @property
     def reports(self) -> tuple[RoundReport, ...]:
@@ -112,7 +113,7 @@ class SecureGrid(Grid):
                 different nodes, or there is no deadline.
             EncodingError: The model has arrays that cannot be averaged; see `SecureGrid`.
         """
-        self._waiting_since = None
+        self._asked_at = -math.inf
         asked = list(messages)
         training = [message for message in asked if _trains(message)]
         if not training:
@@ -192,9 +193,10 @@ class SecureGrid(Grid):
         """
         self._checked_strategy()
         now = time.monotonic()
-        if self._waiting_since is None:
+        if now - self._asked_at > _BETWEEN:
             self._waiting_since = now
-        elif now - self._waiting_since > self._timeout:
+        self._asked_at = now
+        if now - self._waiting_since > self._timeout:
             raise ThresholdError(
                 f"the strategy has waited for more nodes for {self._timeout:g} s; start them, or "
                 "ask for fewer"

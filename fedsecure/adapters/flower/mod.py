@@ -84,7 +84,11 @@ def secure_mod(
             desk = _Desk(policy, client_id(context), context)
         except FedSecureError as error:
             _LOG.warning("fedsecure refuses a training message: %s", error)
-            reason = f"fedsecure refuses this training message: {error}"
+            mine = not isinstance(error, RemoteProtocolError)
+            why = (
+                "because of how this client is configured; its log says why" if mine else str(error)
+            )
+            reason = f"fedsecure refuses this training message, {why}"
             return Message(Error(_REFUSED, reason), reply_to=message)
         answer, vectors = desk.answer(order, message, call_next)
         content = RecordDict()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Failed", "RoundReport", "Rounds"]
 
 _LOG = logging.getLogger("flwr.fedsecure")
+_CLOCKS = 600.0  # seconds that the clocks of two machines may be apart: messages name their end
 
 
 @dataclass(frozen=True)
@@ -293,7 +294,8 @@ class Rounds:
             content = RecordDict(dict(asked.content) if order.training else {})
             put(content, order)
             kind, group = asked.metadata.message_type, asked.metadata.group_id
-            messages.append(Message(content, node, kind, ttl=seconds, group_id=group))
+            lives = seconds + _CLOCKS
+            messages.append(Message(content, node, kind, ttl=lives, group_id=group))
         lost = wave(self._grid, name, messages, timeout=seconds, arrived=opened)
         for node, reason in lost.items():
             self._lost.setdefault(node, reason)

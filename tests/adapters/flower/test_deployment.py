@@ -19,9 +19,7 @@ WAVE = 60.0  # seconds: more than a wave ever took with two slow cores, and what
 
 def test_round_completes_without_a_node_that_is_killed_in_it(tmp_path: Path) -> None:
     with Deployment(tmp_path, NODES) as deployment:
-        for number in range(NODES):
-            deployment.wait_for_text(f"node{number}", "Starting Flower SuperNode", 120)
-        time.sleep(5)
+        deployment.wait_for_nodes(120)
         run = deployment.run(
             rounds=3,
             nodes=NODES - 1,

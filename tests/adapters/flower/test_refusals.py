@@ -11,12 +11,13 @@ import pytest
 pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.clientapp import ClientApp
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import FedAvg
 
 from fedsecure import FixedPoint, PairwiseMasking
 from fedsecure.adapters.flower import SecureGrid, check_strategy, secure_mod
-from fedsecure.adapters.flower.letters import Order, put, take
+from fedsecure.adapters.flower.letters import NO_TERMS, Order, put, take
 from fedsecure.errors import EncodingError, LocalProtocolError
 from flower_nodes import Federation, as_array, fedavg, initial_arrays, node_of
 
@@ -84,6 +85,17 @@ def test_a_client_refuses_sessions_that_are_weaker_than_its_policy(weaker: str) 
     assert report.waves == ("hello", "keys")
     assert set(report.dropouts.values()) != set()
     assert all("policy" in reason for reason in report.dropouts.values())
+
+
+def test_a_client_that_is_not_configured_says_so_and_no_more() -> None:
+    federation = Federation()
+    app = ClientApp(mods=[secure_mod()])  # reads files that this node does not name
+    app.train()(lambda message, context: message)
+    message = Message(RecordDict(), node_of(0), "train")
+    put(message.content, Order((), b"", NO_TERMS, ()))
+    reply = app(message, federation.grid.context(0))
+    assert reply.has_error()
+    assert "its log says why" in reply.error.reason
 
 
 def lie(federation: Federation, what: str) -> None:
