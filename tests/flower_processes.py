@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -178,7 +178,7 @@ class Deployment:
         process = self.start(
             "run", "flwr", "run", str(app), "loop", "--stream", "--run-config", settings
         )
-        return Run(process, (self.folder / "run.log").open("rb"))
+        return Run(process, self.folder / "run.log")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """Ends a process and its children at once, as a machine that loses its power would."""
@@ -219,10 +219,10 @@ class Deployment:
 
 @dataclass
 class Run:
-    """A run whose log is read line by line."""
+    """A run, and all that it has printed so far."""
 
     process: subprocess.Popen[bytes]
-    log: IO[bytes]
+    log: Path
     text: str = ""
 
     def until(self, wanted: str, seconds: float) -> None:
@@ -230,7 +230,7 @@ class Run:
         deadline = time.monotonic() + seconds
         while True:
             ended = self.process.poll() is not None
-            self.text += self.log.read().decode("utf-8", "replace")
+            self.text = self.log.read_text("utf-8", "replace")
             if wanted in self.text:
                 return
             if ended or time.monotonic() > deadline:
