@@ -134,15 +134,13 @@ class _Desk:
         """Takes one session a step further, and keeps its party if it is not over."""
         client, model = self._party(part)
         mail: list[bytes] = list(client.start()) if part.invitation else []
+        answers = mail
         if order.training == part.session_id:
-            model = self._train(client, order, message, call_next)
-            for data in part.mail:
-                self._vectors.extend(client.receive(data))
-        else:
+            model, answers = self._train(client, order, message, call_next), self._vectors
+        for data in part.mail:
             if client.session.verify_keys and client.stage == Stage.UNMASKING:
                 self._check_agreement(client, model, order.agreed)
-            for data in part.mail:
-                mail.extend(client.receive(data))
+            answers.extend(client.receive(data))
         if not client.finished:
             self._kept[part.session_id.hex()] = [client.to_bytes(), model]
         return Part(part.session_id, b"", tuple(mail))

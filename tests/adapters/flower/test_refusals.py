@@ -17,9 +17,9 @@ from flwr.serverapp.strategy import FedAvg
 
 from fedsecure import FixedPoint, PairwiseMasking
 from fedsecure.adapters.flower import SecureGrid, check_strategy, secure_mod
-from fedsecure.adapters.flower.letters import NO_TERMS, Order, put, take
+from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, Part, put, take
 from fedsecure.errors import EncodingError, LocalProtocolError
-from flower_nodes import Federation, as_array, fedavg, initial_arrays, node_of
+from flower_nodes import WARM, Federation, as_array, fedavg, initial_arrays, node_of
 
 OPTIONS = {"fraction_evaluate": 0.0, "min_train_nodes": 3, "min_available_nodes": 3}
 REFUSED = {
@@ -158,6 +158,42 @@ def test_agreement_cannot_be_left_out() -> None:
     federation.grid.push_messages = pushed
     federation.run()
     assert "0 of 5 clients have answered" in federation.grid.secure.reports[0].failure
+
+
+def test_agreement_is_not_skipped_by_asking_for_everything_at_once() -> None:
+    """A client is given all messages of its session in one order, with the model in it."""
+    federation = Federation()
+    push, answers = federation.grid.push_messages, []
+    state, mail, model = None, [], None
+
+    def pushed(messages):
+        nonlocal state, mail, model
+        messages = list(messages)
+        for message in messages:
+            wave = federation.grid.where()[1]
+            if message.metadata.dst_node_id != node_of(0) or wave not in WARM["malicious"]:
+                continue
+            order, _ = take(message.content, Order)
+            put(message.content, order)
+            mail.extend(order.parts[0].mail)
+            if wave == "train":
+                state, model = federation.grid.states[0], message
+            elif wave == "unmask":
+                first, _ = take(model.content, Order)
+                part = Part(first.parts[0].session_id, b"", tuple(mail))
+                put(model.content, Order((part,), first.training, first.terms, ()))
+                federation.grid.states[0] = state  # as if it had not been asked before
+                reply = federation.grid.app(model, federation.grid.context(0))
+                answers.append(take(reply.content, Answer))
+        return push(messages)
+
+    federation.grid.push_messages = pushed
+    federation.run()
+    ((answer, vectors),) = answers
+    assert len(mail) == 3
+    assert answer.parts == ()
+    assert "has not signed" in answer.failure
+    assert len(vectors) == 2  # its masked input and whom it confirms, but no shares
 
 
 def test_a_client_answers_each_stage_once() -> None:
