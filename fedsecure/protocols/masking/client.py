@@ -157,6 +157,16 @@ class MaskingClient(Party):
         return self._id
 
     @property
+    def session(self) -> Session:
+        """The session this client takes part in."""
+        return self._session
+
+    @property
+    def survivors(self) -> tuple[int, ...]:
+        """Whose updates are in the sum, increasing, as this client was told; empty until it is."""
+        return () if self._membership is None else tuple(sorted(self._membership.alive))
+
+    @property
     def transcript(self) -> bytes | None:
         """32 bytes that all honest parties of the session have in common, once it is known."""
         return None if self._membership is None else self._membership.transcript
