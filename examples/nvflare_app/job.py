@@ -73,11 +73,11 @@ def main() -> None:
     options.add_argument("--workspace", default="nvflare_workspace")
     args = options.parse_args()
     sites = [f"site-{k}" for k in range(1, args.sites + 1)]
-    folder = Path(args.workspace).resolve()
+    folder, export = Path(args.workspace).resolve(), args.export and Path(args.export).resolve()
     os.chdir(Path(__file__).parent)
     job = FedJob(name="plain" if args.plain else "secure")
     # How long NVFlare's sites wait before they ask again for a task: it decides what a wave costs.
-    job.to_server({"task_request_interval": 0.2})
+    job.to_server({"server": {"task_request_interval": 0.2}})
     if args.plain:
         arguments = ""
         controller = KeptPlain(num_clients=args.sites, num_rounds=args.rounds, model=START)
@@ -101,7 +101,7 @@ def main() -> None:
         )
         job.to(runner, site)
     if args.export:
-        job.export_job(str(Path(args.export)))
+        job.export_job(str(export))
         return
     job.simulator_run(str(folder / job.name), threads=args.sites)
     models = (folder / job.name / "server" / "simulate_job").rglob("models.jsonl")

@@ -33,7 +33,7 @@ class FLModel:
 class ModelController:
     """As NVFlare's, in what is used of it."""
 
-    def __init__(self, persistor_id="persistor", ignore_result_error=None):
+    def __init__(self, persistor_id="persistor", ignore_result_error=None, task_check_period=0.5):
         self._persistor_id = persistor_id
         self._task_check_period = 0.5
 

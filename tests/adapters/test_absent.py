@@ -13,6 +13,7 @@ DOORS = {
     "jax": ("jax", "fedsecure[jax]"),
     "sklearn": ("sklearn", "fedsecure[sklearn]"),
     "nvflare": ("nvflare", "fedsecure[nvflare]"),
+    "declearn": ("declearn", "fedsecure[declearn]"),
 }
 
 

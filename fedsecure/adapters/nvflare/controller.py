@@ -37,6 +37,7 @@ from fedsecure.pytree import TreeSpec
 
 __all__ = ["SecureFedAvg"]
 
+_CHECK_PERIOD = 0.1  # seconds between two looks at whether a wave is complete
 _GRACE = 10.0  # seconds for NVFlare to notice that a task's time is over
 
 
@@ -87,7 +88,9 @@ class SecureFedAvg(ModelController):
         persistor_id: str = "persistor",
     ) -> None:
         # A site's error costs its own contribution, never the job.
-        super().__init__(persistor_id=persistor_id, ignore_result_error=True)
+        super().__init__(
+            persistor_id=persistor_id, ignore_result_error=True, task_check_period=_CHECK_PERIOD
+        )
         for name, seconds in (("timeout", timeout), ("train_timeout", train_timeout)):
             if type(seconds) is not int or seconds < 1:
                 raise LocalProtocolError(f"{name} is {seconds!r}; give whole seconds, at least 1")
@@ -118,6 +121,8 @@ class SecureFedAvg(ModelController):
             try:
                 result = self._round(model, number)
             except FedSecureError as error:
+                if self.abort_signal.triggered:
+                    return
                 failed += 1
                 self.error(f"secure round {number} failed, the model stays as it was: {error}")
                 if failed >= self.patience:
