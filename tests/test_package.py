@@ -35,11 +35,16 @@ def test_every_public_name_is_there_and_documented() -> None:
             assert getattr(fedsecure, name).__doc__
 
 
-def test_libraries_of_extras_are_not_imported_with_the_package() -> None:
-    code = (
-        "import sys, fedsecure.privacy; "
-        "print({'dp_accounting', 'scipy', 'matplotlib'} & {*sys.modules})"
-    )
+OPTIONAL = (
+    *("torch", "tensorflow", "keras", "jax", "sklearn", "flwr", "nvflare", "declearn", "openfl"),
+    *("tensorflow_federated", "syft", "ray", "distributed", "pandas", "phe", "gmpy2"),
+    *("dp_accounting", "scipy", "matplotlib", "rich"),
+)
+
+
+@pytest.mark.parametrize("module", ["fedsecure", "fedsecure.privacy", "fedsecure.adapters"])
+def test_libraries_of_extras_are_not_imported_with_the_package(module: str) -> None:
+    code = f"import sys, {module}; print({set(OPTIONAL)!r} & {{*sys.modules}})"
     assert run_python(code).stdout.strip() == "set()"
 
 
