@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy import (
@@ -24,7 +24,11 @@ from fedsecure.privacy import (
 from fedsecure.privacy.calibration import Mechanism, make_event
 from fedsecure.privacy.events import Sampling
 
-__all__ = ["Plan", "run"]
+if TYPE_CHECKING:
+    from fedsecure._report import Report
+    from fedsecure.privacy.report import PrivacyReport
+
+__all__ = ["Found", "Plan", "draw", "run", "show"]
 
 Noise = Literal["gaussian", "skellam", "ddgauss", "laplace"]
 _SHOWN_ROUNDS = 10
@@ -108,16 +112,50 @@ class Plan:
         return kind(1.0, z, bits=self.bits)
 
 
-def run(plan: Plan, out: Path) -> None:
-    """Prints the noise, a table of epsilon over rounds and the report, and draws both curves.
+@dataclass(frozen=True)
+class Found:
+    """The answer to a plan.
 
-    Args:
+    Attributes:
         plan: What was asked for.
-        out: Where the PNG goes; its folder is made.
+        noise_multiplier: z.
+        rows: Rounds so far, what they have spent, and the noise per coordinate of the mean over the
+            clip.
+        report: What all rounds spend, with all that it rests on.
+    """
+
+    plan: Plan
+    noise_multiplier: float
+    rows: tuple[tuple[int, float, float], ...]
+    report: PrivacyReport
+
+    @property
+    def hint(self) -> str:
+        """Advice where this hides nobody, or nothing."""
+        return silo_hint(self.plan.clients, self.report.epsilon)
+
+    def figures(self) -> dict[str, Any]:
+        """Returns all of it as what JSON can hold: None is an epsilon without bound."""
+        return {
+            "plan": asdict(self.plan),
+            "noise_multiplier": self.noise_multiplier,
+            "noise": self.plan.words(self.noise_multiplier),
+            "epsilon": _finite(self.report.epsilon),
+            "delta": self.report.delta,
+            "by_round": [
+                {"rounds": rounds, "epsilon": _finite(spent), "noise_per_coordinate": noise}
+                for rounds, spent, noise in self.rows
+            ],
+            "report": str(self.report).split("\n"),
+            "hint": self.hint,
+        }
+
+
+def run(plan: Plan) -> Found:
+    """Returns the noise that a plan takes, and what its rounds spend.
 
     Raises:
         FedSecureError: The plan cannot be met; see `calibrate_noise`.
-        OSError: The file cannot be written.
     """
     z = plan.noise_multiplier
     if z is None:
@@ -131,19 +169,35 @@ def run(plan: Plan, out: Path) -> None:
             mechanism=plan.noise,
             relation=plan.relation,
         )
-    accountant = _spend(plan, z, plan.rounds)
-    report = accountant.report(plan.delta)
-    print(f"noise multiplier {z:.6g} ({plan.mechanism}), {plan.clients} clients a round")
-    print(plan.words(z))
-    print(f"\n{'rounds':>8}  {'epsilon':>10}  {'noise per coordinate of the mean / clip'}")
-    for rounds in _some(plan.rounds, _SHOWN_ROUNDS):
-        spent = _spend(plan, z, rounds).get_epsilon(plan.delta)
-        print(f"{rounds:>8}  {spent:>10.4f}  {_per_coordinate(plan, z, plan.clients):.3g}")
-    print(f"\n{report}")
-    hint = silo_hint(plan.clients, report.epsilon)
-    if hint:
-        print(f"\n{hint}.")
-    _draw(plan, z, out)
+    report = _spend(plan, z, plan.rounds).report(plan.delta)
+    rows = tuple(
+        (
+            rounds,
+            _spend(plan, z, rounds).get_epsilon(plan.delta),
+            _per_coordinate(plan, z, plan.clients),
+        )
+        for rounds in _some(plan.rounds, _SHOWN_ROUNDS)
+    )
+    return Found(plan, z, rows, report)
+
+
+def show(found: Found, report: Report) -> None:
+    """Prints the noise, a table of epsilon over rounds, and the report."""
+    plan = found.plan
+    chosen = f"noise multiplier {found.noise_multiplier:.6g} ({plan.mechanism})"
+    report.say(f"{chosen}, {plan.clients} clients a round: {plan.words(found.noise_multiplier)}.")
+    report.table(
+        "What is spent, by round",
+        ("rounds", "epsilon", "noise per coordinate\nof the mean / clip"),
+        [(str(rounds), f"{spent:.4f}", f"{noise:.3g}") for rounds, spent, noise in found.rows],
+    )
+    report.lines("", *str(found.report).split("\n"))
+    if found.hint:
+        report.say(f"{found.hint}.")
+
+
+def _finite(epsilon: float) -> float | None:
+    return epsilon if math.isfinite(epsilon) else None
 
 
 def _spend(plan: Plan, z: float, rounds: int) -> PrivacyAccountant:
@@ -170,10 +224,19 @@ def _some(rounds: int, most: int) -> list[int]:
     return sorted(set(steps))
 
 
-def _draw(plan: Plan, z: float, out: Path) -> None:
+def draw(found: Found, out: Path) -> bool:
+    """Draws epsilon over rounds, and the noise over epsilon; returns whether matplotlib is there.
+
+    Args:
+        found: What to draw.
+        out: Where the PNG goes; its folder is made.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     if importlib.util.find_spec("matplotlib") is None:
-        print("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
-        return
+        return False
+    plan, z = found.plan, found.noise_multiplier
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -195,7 +258,7 @@ def _draw(plan: Plan, z: float, out: Path) -> None:
     _draw_trade(plan, noise)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
-    print(f"written: {out}")
+    return True
 
 
 def _draw_trade(plan: Plan, panel: Any) -> None:

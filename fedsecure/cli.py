@@ -1,26 +1,45 @@
-"""The command `fedsecure`: demonstrations, parameters, speed, and what this installation is."""
+"""The command `fedsecure`: demonstrations, parameters, noise, keys, speed, this installation."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
+import json
 import os
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import fedsecure
-from fedsecure import benchmark, calibrate
+from fedsecure import _cli_keys, benchmark, calibrate
+from fedsecure._cli_text import CODES, COMMANDS
+from fedsecure._report import Report, busy
 from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
 from fedsecure.primitives import masks
 from fedsecure.primitives.parameters import Adversary, policy_parameters
-from fedsecure.primitives.risk import explain
+from fedsecure.primitives.risk import explain, risks
 
 __all__ = ["main"]
 
+_Add = Callable[[argparse.ArgumentParser], None]
+_Run = Callable[[argparse.Namespace], None]
+
 _SIGMA, _ETA = 40, 20
+_EXTRAS = {
+    "rich": "bars and tables",
+    "matplotlib": "pictures",
+    "dp-accounting": "differential privacy",
+    "phe": "keys and vectors of phe",
+    "flwr": "Flower",
+    "nvflare": "NVIDIA FLARE",
+    "ray": "sums in shards",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,43 +49,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; by default those of the process.
 
     Returns:
-        0, or 2 when fedsecure or the operating system refused: one line on stderr says why.
+        0, or 1 when fedsecure or the operating system refused: one line on stderr says why.
 
     Raises:
-        SystemExit: from argparse, for --help, --version and unusable arguments.
+        SystemExit: from argparse, with 0 for --help and --version, 2 for unusable arguments.
     """
     arguments = _parser().parse_args(argv)
+    run: _Run = arguments.run
     try:
-        if arguments.command == "demo":
-            run_demo(
-                arguments.out,
-                only=arguments.only,
-                rounds=arguments.rounds,
-                protocol=arguments.protocol,
-            )
-        elif arguments.command == "params":
-            _params(arguments)
-        elif arguments.command == "bench":
-            _bench(arguments)
-        elif arguments.command == "calibrate":
-            _calibrate(arguments)
-        else:
-            _info()
+        run(arguments)
     except (FedSecureError, OSError) as error:
         print(f"fedsecure: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="fedsecure", description="Secure aggregation for federated learning."
+        prog="fedsecure",
+        description="Secure aggregation for federated learning: the server sees sums, never a "
+        "single update.",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fedsecure {fedsecure.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    demo = commands.add_parser(
-        "demo", help="federated averaging on real data, secure and plain side by side"
-    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print figures as JSON, nothing else")
+    # What adds a command's options, and what does it.
+    doings: dict[str, tuple[_Add, _Run]] = {
+        "demo": (_add_demo, _demo),
+        "params": (_add_params, _params),
+        "calibrate": (_add_calibrate, _calibrate),
+        "keys": (partial(_cli_keys.add, common=common), _keys),
+        "bench": (_add_bench, _bench),
+        "info": (_add_nothing, _info),
+    }
+    for name, words in COMMANDS.items():
+        add, run = doings[name]
+        command = commands.add_parser(
+            name,
+            help=words.summary,
+            description=words.teaches,
+            epilog=f"example: {words.example}",
+            parents=[] if name in {"keys", "bench"} else [common],
+        )
+        command.set_defaults(run=run)
+        add(command)
+    return parser
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--only", choices=("linear", "credit"), help="one demo instead of both")
     demo.add_argument(
         "--rounds",
@@ -89,23 +122,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the CSV and PNG files (default: demo_out)",
     )
-    _add_params(
-        commands.add_parser(
-            "params", help="neighbors and threshold for a number of clients, explained"
-        )
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    found = run_demo(
+        arguments.out,
+        only=arguments.only,
+        rounds=arguments.rounds,
+        protocol=arguments.protocol,
+        report=Report(sys.stderr) if arguments.json else None,
     )
-    _add_bench(
-        commands.add_parser(
-            "bench", help="the speed of this machine beside other libraries, in about a minute"
-        )
-    )
-    _add_calibrate(
-        commands.add_parser(
-            "calibrate", help="how much noise a differential privacy target takes, explained"
-        )
-    )
-    commands.add_parser("info", help="version, kernels and threads of this installation")
-    return parser
+    if arguments.json:
+        _print_json({**found, "written_to": str(arguments.out)})
 
 
 def _add_params(parser: argparse.ArgumentParser) -> None:
@@ -153,12 +181,20 @@ def _params(arguments: argparse.Namespace) -> None:
     clients, dropout = arguments.clients, arguments.dropout
     chosen = policy_parameters(clients, arguments.corrupt, dropout, **wanted)
     # The policy counts on one colluder at least.
-    print(explain(chosen, clients, max(arguments.corrupt, 1 / clients), dropout, **wanted))
+    corrupt = max(arguments.corrupt, 1 / clients)
     given = f'adversary="{arguments.adversary}", corrupt={arguments.corrupt}, dropout={dropout}'
     if (arguments.sigma, arguments.eta) != (_SIGMA, _ETA) and chosen.neighbors < clients - 1:
         # Sessions ask for the usual bits by themselves.
         given += f", neighbors={chosen.neighbors}, threshold={chosen.threshold}"
-    print(f"in Python: PairwiseMasking({given})")
+    call = f"PairwiseMasking({given})"
+    if not arguments.json:
+        print(explain(chosen, clients, corrupt, dropout, **wanted))
+        print(f"in Python: {call}")
+        return
+    bounds = risks(chosen, clients, corrupt, dropout, adversary=arguments.adversary)
+    asked = {"clients": clients, "corrupt": arguments.corrupt, "dropout": dropout, **wanted}
+    found = {**chosen._asdict(), "failure_at_most": bounds._asdict(), "python": call}
+    _print_json({"asked": asked, **found})
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
@@ -168,13 +204,19 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> None:
-    rows = benchmark.run(progress=lambda what: print(f"measuring {what} ...", file=sys.stderr))
+    with busy(lines=True) as doing:
+        rows = benchmark.run(progress=lambda what: doing(f"measuring {what}"))
     if arguments.json:
         print(benchmark.as_json(rows))
     elif arguments.markdown:
         print(benchmark.as_markdown(rows, "fedsecure bench --markdown"))
-    else:
+    elif importlib.util.find_spec("rich") is None:
         print(benchmark.as_table(rows))
+    else:
+        report = Report()
+        report.table("Ours beside another one, in one run", *benchmark.cells(rows))
+        report.lines("", *(f"{row.name}: {row.note}" for row in rows if row.note))
+        report.lines("", benchmark.machine())
 
 
 def _add_calibrate(parser: argparse.ArgumentParser) -> None:
@@ -236,7 +278,28 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     wanted = {
         each.name: getattr(arguments, each.name) for each in dataclasses.fields(calibrate.Plan)
     }
-    calibrate.run(calibrate.Plan(**wanted), arguments.out)
+    with busy(lines=False) as doing:
+        doing("calibrating")
+        found = calibrate.run(calibrate.Plan(**wanted))
+        if not arguments.json:
+            calibrate.show(found, Report())
+        doing("drawing")
+        drawn = calibrate.draw(found, arguments.out)
+    if arguments.json:
+        _print_json({**found.figures(), "picture": str(arguments.out) if drawn else None})
+    elif drawn:
+        print(f"written: {arguments.out}")
+    else:
+        print("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
+
+
+def _keys(arguments: argparse.Namespace) -> None:
+    found = _cli_keys.run(arguments)
+    if arguments.json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        print(f"{name.replace('_', ' '):<12}  {value}")
 
 
 def _positive_int(text: str) -> int:
@@ -246,14 +309,33 @@ def _positive_int(text: str) -> int:
     return value
 
 
-def _info() -> None:
+def _add_nothing(parser: argparse.ArgumentParser) -> None:
+    del parser
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    available = fedsecure.available_kernels()
+    extras = {name: _version(name) for name in _EXTRAS}
+    if arguments.json:
+        found: dict[str, Any] = {"version": fedsecure.__version__}
+        found |= {"kernels": fedsecure.active_kernels(), "available_kernels": available}
+        _print_json({**found, "threads": _threads(), "extras": extras})
+        return
     print(f"fedsecure {fedsecure.__version__}")
-    print(f"kernels   {fedsecure.active_kernels()} (available: {_available()})")
+    print(f"kernels   {fedsecure.active_kernels()} (available: {', '.join(available)})")
     print(f"threads   {_threads()}")
+    Report().table(
+        "What else is installed",
+        ("package", "version", "for"),
+        [(name, version or "-", _EXTRAS[name]) for name, version in extras.items()],
+    )
 
 
-def _available() -> str:
-    return ", ".join(fedsecure.available_kernels())
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _threads() -> int:
@@ -264,3 +346,7 @@ def _threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _print_json(found: Any) -> None:
+    print(json.dumps(found, indent=1, allow_nan=False))

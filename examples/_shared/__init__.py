@@ -5,7 +5,7 @@ is here. `fedsecure` itself is used as anybody would use it: `federated_averagin
 `secure_aggregate`.
 """
 
-from fedsecure.demo.report import Report
+from fedsecure._report import Report
 
 from .experiment import Outcome, compare
 from .frames import read_frame

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fedsecure.demo.plot import write_csv
-from fedsecure.demo.report import Report
+from fedsecure._report import Report
 
 from .experiment import Outcome, Own
 from .packages import Source

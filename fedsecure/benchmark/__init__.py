@@ -39,12 +39,22 @@ from fedsecure.benchmark.masking import mask_rows
 from fedsecure.benchmark.paillier import PaillierSizes, paillier_rows
 from fedsecure.benchmark.parties import Case
 from fedsecure.benchmark.rounds import complete_rows, regular_rows
-from fedsecure.benchmark.rows import Row, as_json, as_markdown, as_table
+from fedsecure.benchmark.rows import Row, as_json, as_markdown, as_table, cells, machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SHORT", "Row", "Sizes", "as_json", "as_markdown", "as_table", "run"]
+__all__ = [
+    "SHORT",
+    "Row",
+    "Sizes",
+    "as_json",
+    "as_markdown",
+    "as_table",
+    "cells",
+    "machine",
+    "run",
+]
 
 
 _REGULAR = Case(clients=100, weights=1_000_000, neighbors=22, gone=10)

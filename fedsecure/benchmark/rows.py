@@ -15,7 +15,7 @@ import fedsecure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Row", "as_json", "as_markdown", "as_table", "machine"]
+__all__ = ["Row", "as_json", "as_markdown", "as_table", "cells", "machine"]
 
 _HEAD = ("name", "value", "unit", "baseline", "ratio", "spread")
 
@@ -50,12 +50,17 @@ def as_json(rows: Sequence[Row]) -> str:
     return json.dumps([asdict(row) for row in rows], indent=1)
 
 
+def cells(rows: Sequence[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Returns the head of a table and its rows, all of it as text."""
+    return _HEAD, [_cells(row) for row in rows]
+
+
 def as_table(rows: Sequence[Row]) -> str:
     """Returns a table for a terminal, and the notes below it."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
+    head, body = cells(rows)
+    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     lines = []
-    for row in cells:
+    for row in (head, *body):
         first, second, unit, *others = (
             cell.ljust(width) if column in (0, 2) else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
@@ -68,8 +73,8 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row], command: str) -> str:
     """Returns the table for a document, with the command that made it and the machine."""
-    cells = [(*_HEAD, "what is compared"), *((*_cells(row), row.note) for row in rows)]
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    table = [(*_HEAD, "what is compared"), *((*_cells(row), row.note) for row in rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in table]
     lines.insert(1, "|---|---:|---|---:|---:|---:|---|")
     return "\n".join([*lines, "", f"`{command}`: {machine()}."])
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from fedsecure._report import Report
 from fedsecure.demo import credit, linear
-from fedsecure.demo.report import Report
 
 __all__ = ["Report", "run_demo"]
 
@@ -18,7 +18,7 @@ def run_demo(
     rounds: int | None = None,
     protocol: credit.ProtocolName = "masking",
     report: Report | None = None,
-) -> None:
+) -> dict[str, dict[str, Any]]:
     """Runs both demos, or the one named, prints them, and writes their curves to `out`.
 
     Args:
@@ -28,12 +28,19 @@ def run_demo(
         protocol: how the banks' updates are summed.
         report: where to print; by default to standard output.
 
+    Returns:
+        The figures at the end of each demo that ran, by its name; what JSON can hold.
+
     Raises:
         DemoError: the data set is missing, or secure and plain means of a round disagree.
     """
     out.mkdir(parents=True, exist_ok=True)
     report = Report() if report is None else report
+    found = {}
     if only in (None, "linear"):
-        linear.run_linear(report, out, rounds=rounds or linear.ROUNDS)
+        line = linear.run_linear(report, out, rounds=rounds or linear.ROUNDS)
+        found["linear"] = line.summary()
     if only in (None, "credit"):
-        credit.run_credit(report, out, rounds=rounds or credit.ROUNDS, protocol=protocol)
+        score = credit.run_credit(report, out, rounds=rounds or credit.ROUNDS, protocol=protocol)
+        found["credit"] = {"protocol": protocol, **score.summary()}
+    return found

@@ -16,7 +16,7 @@ from fedsecure.protocols.base import Aggregate, Protocol
 from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import flatten
 
-__all__ = ["Comparison", "SideBySide", "insecure_plain_average"]
+__all__ = ["Comparison", "SideBySide", "insecure_plain_average", "worst_case"]
 
 
 def insecure_plain_average(updates: Sequence[Any], *, weights: Sequence[float]) -> Aggregate:
@@ -49,6 +49,14 @@ class Comparison:
 
     seconds: float
     steps: float
+
+
+def worst_case(rounds: Sequence[Comparison]) -> dict[str, float]:
+    """Returns the seconds of all rounds together, and the largest difference in any of them."""
+    return {
+        "secure_seconds": sum(each.seconds for each in rounds),
+        "largest_difference_steps": max(each.steps for each in rounds),
+    }
 
 
 class SideBySide:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fedsecure._report import Report
 from fedsecure.aggregate import secure_aggregate
-from fedsecure.demo.compare import Comparison, SideBySide, insecure_plain_average
+from fedsecure.demo.compare import (
+    Comparison,
+    SideBySide,
+    insecure_plain_average,
+    worst_case,
+)
 from fedsecure.demo.german_credit import Applicants, find_file, read_applicants, split_banks
 from fedsecure.demo.models import Params, accuracy, auc, credit_score, initial_scorer, train_scorer
 from fedsecure.demo.plot import draw_credit, write_csv
-from fedsecure.demo.report import Report
 from fedsecure.demo.view import ServerView, byte_entropy, server_view
 from fedsecure.encoding import FixedPoint
 from fedsecure.fedavg import Aggregator, federated_averaging
@@ -75,6 +80,24 @@ class CreditResult:
             )
             for scores in self.local
         )
+
+    def final(self) -> dict[str, Score]:
+        """Returns what each way of learning ended with."""
+        return {
+            "nothing: everybody is good": self.no_model,
+            "banks alone, mean": self.local_mean()[-1],
+            "all data in one place": self.central[-1],
+            "plain FedAvg": self.plain[-1],
+            "secure FedAvg": self.secure[-1],
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the figures at the end."""
+        return {
+            "rounds": len(self.secure),
+            "scores": {name: asdict(score) for name, score in self.final().items()},
+            **worst_case(self.comparisons),
+        }
 
 
 def run_credit(
@@ -264,18 +287,14 @@ def _print_rounds(report: Report, result: CreditResult) -> None:
 
 
 def _print_end(report: Report, result: CreditResult) -> None:
-    final = {
-        "nothing: everybody is good": result.no_model,
-        "banks alone, mean": result.local_mean()[-1],
-        "all data in one place": result.central[-1],
-        "plain FedAvg": result.plain[-1],
-        "secure FedAvg": result.secure[-1],
-    }
     rounds = len(result.comparisons)
     report.table(
         f"After {rounds} rounds of {LOCAL_STEPS} local steps",
         ("learnt from", "accuracy", "AUC"),
-        [(name, f"{score.accuracy:.3f}", f"{score.auc:.3f}") for name, score in final.items()],
+        [
+            (name, f"{score.accuracy:.3f}", f"{score.auc:.3f}")
+            for name, score in result.final().items()
+        ],
     )
     seconds = sum(comparison.seconds for comparison in result.comparisons)
     worst = max(comparison.steps for comparison in result.comparisons)

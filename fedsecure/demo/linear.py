@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fedsecure.demo.compare import Comparison, SideBySide, insecure_plain_average
+from fedsecure._report import Report
+from fedsecure.demo.compare import (
+    Comparison,
+    SideBySide,
+    insecure_plain_average,
+    worst_case,
+)
 from fedsecure.demo.errors import DemoError
 from fedsecure.demo.models import Params, initial_line, predict_line, train_line
 from fedsecure.demo.plot import draw_linear, write_csv
-from fedsecure.demo.report import Report
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import ThresholdError
 from fedsecure.fedavg import Aggregator, federated_averaging
@@ -51,6 +57,22 @@ class LinearResult:
     comparisons: tuple[Comparison, ...]
     refusal: str
     params: Params
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the figures at the end."""
+        return {
+            "rounds": len(self.secure),
+            "slope": float(self.params["slope"][0]),
+            "intercept": float(self.params["intercept"][0]),
+            "asked_x": ASKED_X,
+            "true_y": TRUE_Y,
+            "prediction": {
+                "one_local_step": self.one_step[-1],
+                "plain": self.plain[-1],
+                "secure": self.secure[-1],
+            },
+            **worst_case(self.comparisons),
+        }
 
 
 def points(*xs: float) -> Points:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsecure.demo.report import Report
+from fedsecure._report import Report
 
 __all__ = ["draw_credit", "draw_linear", "write_csv"]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fedsecure._report import Report
 from fedsecure.demo import compare, german_credit, plot
 from fedsecure.demo.compare import SideBySide, insecure_plain_average, largest_difference
 from fedsecure.demo.errors import DemoError
-from fedsecure.demo.report import Report
 from fedsecure.demo.view import byte_entropy, server_view
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import FedSecureError

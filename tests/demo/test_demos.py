@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedsecure._report import Report
 from fedsecure.demo import credit, german_credit, linear
 from fedsecure.demo.errors import DemoError
 from fedsecure.demo.models import accuracy, auc, train_scorer
-from fedsecure.demo.report import Report
 from fedsecure.demo.view import byte_entropy
 
 needs_data = pytest.mark.skipif(

@@ -1,20 +1,37 @@
-"""Prints headings, sentences and tables; tables through `rich` where it is installed."""
+"""Headings, sentences and tables on a terminal; tables through `rich` where it is installed."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TextIO
 
-__all__ = ["Report"]
+__all__ = ["Report", "busy"]
 
 WIDTH = 80
 
 
+@contextmanager
+def busy(*, lines: bool) -> Iterator[Callable[[str], None]]:
+    """Gives a function that says on stderr what is going on, as a moving line.
+
+    Args:
+        lines: Whether to print a line each time where there is no terminal, or no `rich`.
+    """
+    if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
+        yield lambda what: print(f"{what} ...", file=sys.stderr, flush=True) if lines else None
+        return
+    from rich.console import Console  # noqa: PLC0415  (optional at run time)
+
+    with Console(stderr=True).status("") as status:
+        yield lambda what: status.update(f"{what} ...")
+
+
 class Report:
-    """Where a demo writes what it does.
+    """Where a command writes what it does.
 
     Args:
         stream: text goes here; by default to standard output.
