@@ -87,7 +87,7 @@ def keys(name: str, clients: int) -> Protocol:
     return fs.ThresholdPaillierSum(public, tuple(range(clients)), tuple(shares))
 
 
-class AllWays(SideBySide):
+class EachWay(SideBySide):
     """Sums the same updates in each way, holds each against the plain mean, returns the first."""
 
     def __init__(self, ways: dict[str, SideBySide]) -> None:
@@ -122,7 +122,7 @@ def run(options: Options) -> None:
         Logistic(steps=25, rate=0.3),
         {"AUC": auc, "accuracy": accuracy},
         rounds=options.rounds,
-        aggregate=AllWays(ways),
+        aggregate=EachWay(ways),
     )
     present(report, outcome, options.out, "finance_german_credit", title)
     report.table(

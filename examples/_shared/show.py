@@ -20,6 +20,7 @@ __all__ = ["introduce", "present"]
 # Okabe and Ito's colours, told apart by colour-blind eyes as well.
 ORANGE, SKY, BLUE, GREY = "#E69F00", "#56B4E9", "#0072B2", "#777777"
 NAMED = 16  # so many organisations are shown by name
+LEAST_SPAN = 0.05  # of the axis of a measure
 ENOUGH = 30  # test rows of an organisation's own, below which they say too little
 
 
@@ -176,6 +177,10 @@ def _draw_curves(panel: Any, outcome: Outcome) -> None:
     )
     for label, values, style in lines:
         panel.plot(rounds, values, label=label, marker=marker, **{"linewidth": 2, **style})
+    bottom, top = panel.get_ylim()
+    if top - bottom < LEAST_SPAN:  # or the eye takes thousandths for a gap
+        middle = (bottom + top) / 2
+        panel.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
     _finish(panel, f"{measure}, test rows of all", "round")
 
 
