@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvgM, FedYogi
+from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvgM, FedProx, FedYogi
 
 from fedsecure import FixedPoint
 from flower_nodes import (
@@ -57,7 +57,7 @@ def to_numpy(arrays) -> dict[str, np.ndarray]:
     return {name: array.numpy() for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("kind", [FedAdam, FedYogi, FedAdagrad, FedAvgM])
+@pytest.mark.parametrize("kind", [FedAdam, FedYogi, FedAdagrad, FedAvgM, FedProx])
 def test_strategies_that_build_on_the_mean_run_unchanged(kind: type) -> None:
     results = [
         Federation(plain=plain).run(fedavg(kind), rounds=4).arrays for plain in (True, False)
@@ -65,6 +65,16 @@ def test_strategies_that_build_on_the_mean_run_unchanged(kind: type) -> None:
     # Adaptive steps divide by the root of a small second moment: errors of a step grow there.
     assert_close(results[1], to_numpy(results[0]), steps=500)
     assert not np.allclose(results[1]["w"].numpy(), initial_arrays()["w"].numpy(), atol=0.01)
+
+
+def test_a_model_whose_dtype_changes_costs_keys_once() -> None:
+    """Flower's adaptive strategies give back float64 for what was float32."""
+    federation = Federation()
+    result = federation.run(fedavg(FedAdam), rounds=4)
+    assert {array.dtype for array in result.arrays.values()} == {"float64"}
+    cold, warm = COLD["malicious"], WARM["malicious"]
+    waves = [list(report.waves) for report in federation.grid.secure.reports]
+    assert waves == [cold, cold[1:], warm, warm]
 
 
 def test_metrics_are_averaged_inside_the_sum_with_their_bounds() -> None:
