@@ -74,7 +74,7 @@ def test_the_tensors_survive_openfl_s_own_pipeline_and_data_base(door) -> None:
     for tensor in sent(door):
         packed, metadata = pipeline.forward(tensor.tensor)
         received = pipeline.backward(packed, metadata)
-        key = TensorKey("w", "agg", 0, False, ("trained", tensor.col_name))
+        key = TensorKey("w", "agg", 0, False, (tensor.col_name, "trained"))
         base.cache_tensor({key: received})
     weights = {tensor.col_name: 1 / 3 for tensor in sent(door)}
     key = TensorKey("w", "agg", 0, False, ("trained",))
