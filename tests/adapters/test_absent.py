@@ -14,6 +14,7 @@ DOORS = {
     "sklearn": ("sklearn", "fedsecure[sklearn]"),
     "nvflare": ("nvflare", "fedsecure[nvflare]"),
     "declearn": ("declearn", "fedsecure[declearn]"),
+    "openfl": ("openfl", "fedsecure[openfl]"),
 }
 
 

@@ -18,7 +18,7 @@ from fedsecure.errors import (
     ThresholdError,
 )
 from fedsecure.protocols.masking import PairwiseMasking
-from fedsecure.protocols.session import Session
+from fedsecure.protocols.session import Session, model_digest
 from fedsecure.pytree import TreeSpec
 from fedsecure.testing import PlaintextSum
 from parties import Parties, make_updates
@@ -218,3 +218,17 @@ def test_truncated_bytes_are_refused() -> None:
     for size in range(len(GOOD)):
         with pytest.raises(RemoteProtocolError):
             Session.from_bytes(GOOD[:size])
+
+
+def test_the_digest_of_a_model_is_of_every_bit_and_of_no_container() -> None:
+    model = {"b": np.zeros(2, np.float32), "w": np.arange(6.0).reshape(2, 3)}
+    named = model_digest(model)
+    assert len(named) == 32
+    assert model_digest({"w": model["w"].copy(), "b": model["b"]}) == named
+    for name, value in (
+        ("b", np.array([0.0, -0.0], np.float32)),
+        ("b", np.zeros(2)),
+        ("w", np.arange(6.0).reshape(3, 2)),
+    ):
+        assert model_digest({**model, name: value}) != named
+    assert model_digest({"c": model["b"], "w": model["w"]}) != named

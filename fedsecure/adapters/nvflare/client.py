@@ -19,7 +19,6 @@ from fedsecure.adapters.nvflare.messages import (
     UP,
     Sites,
     arrays,
-    digest,
     floats_of,
     ids_of,
     kind_of,
@@ -36,7 +35,7 @@ from fedsecure.errors import (
 )
 from fedsecure.primitives.identity import Identity
 from fedsecure.protocols.base import Client
-from fedsecure.protocols.session import Session
+from fedsecure.protocols.session import Session, model_digest
 
 __all__ = ["SecureClient"]
 
@@ -156,7 +155,7 @@ class SecureClient:
         try:
             model = arrays(own)
             floats = floats_of(model)
-            named = digest(floats)
+            named = model_digest(floats)
         except EncodingError as error:
             raise RemoteProtocolError(f"the model cannot be read: {error}") from None
         if named != session.model_digest:

@@ -22,7 +22,6 @@ from fedsecure.adapters.nvflare.messages import (
     UP,
     Sites,
     arrays,
-    digest,
     floats_of,
     ids_of,
     packed,
@@ -32,7 +31,7 @@ from fedsecure.adapters.nvflare.messages import (
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import FedSecureError, LocalProtocolError
 from fedsecure.protocols.base import Aggregate, Server
-from fedsecure.protocols.session import Session
+from fedsecure.protocols.session import Session, model_digest
 from fedsecure.pytree import TreeSpec
 
 __all__ = ["SecureFedAvg"]
@@ -157,7 +156,7 @@ class SecureFedAvg(ModelController):
             encoding=self._encoding,
             weighted=self.max_weight is not None,
             round=number,
-            model_digest=digest(floats),
+            model_digest=model_digest(floats),
         )
         server = self._protocol.server(session)
         mail = {i: [session.to_bytes()] for i in session.client_ids}

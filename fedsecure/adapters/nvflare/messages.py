@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -10,10 +9,8 @@ import numpy as np
 
 from fedsecure import _tensors
 from fedsecure.errors import EncodingError, LocalProtocolError, RemoteProtocolError
-from fedsecure.primitives import keys
 from fedsecure.primitives.identity import Identity
 from fedsecure.protocols.masking import PairwiseMasking
-from fedsecure.pytree import flatten
 
 __all__ = [
     "ANSWER",
@@ -25,7 +22,6 @@ __all__ = [
     "UP",
     "Sites",
     "arrays",
-    "digest",
     "floats_of",
     "ids_of",
     "kind_of",
@@ -131,12 +127,3 @@ def arrays(params: Mapping[str, Any]) -> dict[str, Any]:
 def floats_of(model: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what takes part: counts and flags stay as they were, for their mean means nothing."""
     return {name: v for name, v in model.items() if v.dtype.kind not in "iub"}
-
-
-def digest(floats: Mapping[str, Any]) -> bytes:
-    """Returns 32 bytes that name a model: names, shapes, dtypes and every bit of its values."""
-    flat, spec = flatten(dict(floats))
-    shapes = json.dumps([[leaf.path, leaf.shape, leaf.dtype] for leaf in spec.leaves]).encode()
-    little: list[Any] = [a.astype(a.dtype.newbyteorder("<"), copy=False) for a in flat]
-    parts = [memoryview(array).cast("B") for array in little]
-    return keys.digest(b"model", len(shapes).to_bytes(8, "little"), shapes, *parts)
