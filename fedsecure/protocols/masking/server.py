@@ -11,7 +11,6 @@ from fedsecure.errors import (
     RemoteProtocolError,
     ThresholdError,
 )
-from fedsecure.primitives import masks
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking import levels, saved
 from fedsecure.protocols.masking.collected import Collected, mark, second_answer
