@@ -165,11 +165,12 @@ class Federation:
     inner: tuple[Any, ...] = ()
     plain: bool = False
     timeout: float = TIMEOUT
+    privacy: Any = None
 
     def __post_init__(self) -> None:
         TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
         self.known = identities(self.count) if self.adversary == "malicious" else None
-        mods = [] if self.plain else [flower.secure_mod(self.policy)]
+        mods = [] if self.plain else [flower.secure_mod(self.policy, privacy=self.privacy)]
         app = ClientApp(mods=[*mods, *self.inner])
         app.train()(self.train or train)
         app.evaluate()(evaluate)

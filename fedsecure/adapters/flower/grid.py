@@ -10,21 +10,27 @@ from flwr.app import Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
 from fedsecure.adapters.flower import strategies, updates
+from fedsecure.adapters.flower.budget import Budget
 from fedsecure.adapters.flower.rounds import Failed, RoundReport, Rounds
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError, ThresholdError
+from fedsecure.privacy.events import NoSampling
 from fedsecure.protocols.masking import PairwiseMasking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fedsecure.adapters.flower.letters import Terms
+    from fedsecure.privacy.accounting import PrivacyAccountant
+    from fedsecure.privacy.events import Sampling
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Aggregate
 
 __all__ = ["SecureGrid"]
 
 _FAILED = 6  # Flower's MOD_FAILED_PRECONDITION: what a training round did not get
 _BETWEEN = 30.0  # seconds; who waits for nodes asks every second, others are not waiting
+_NO_SAMPLING = NoSampling()
 _DEFAULT_PROTOCOL = PairwiseMasking()
 _DEFAULT_ENCODING = FixedPoint(max_weight=1 << 20)
 
@@ -51,7 +57,13 @@ class SecureGrid(Grid):
             other metrics stay with the client.
         exclude: Names or patterns of arrays that are not aggregated: they never leave a client, and
             the strategy gets them back as it sent them. For integers, such as counters.
-        privacy: None, or what `Protocol.session` takes as ``privacy``.
+        privacy: None, or the mechanism whose noise every mean gets, such as
+            `fedsecure.DistributedSkellam`; clients give `secure_mod` the same. Weights need its
+            ``max_weight``.
+        accountant: Asked before each round, and told what was released: a round that its budget
+            does not allow fails before anybody trains, and the strategy keeps its model.
+        sampling: How the nodes of each round are chosen. By default nothing is assumed; sampling is
+            true only if the strategy draws them so.
         timeout: Seconds of every wave in which nobody trains, and of waiting for enough nodes. The
             wave in which clients train has the timeout that the strategy is started with.
 
@@ -68,7 +80,9 @@ class SecureGrid(Grid):
         weighted_by: str | None = "num-examples",
         metrics: Iterable[str] | Mapping[str, float] = (),
         exclude: Iterable[str] = (),
-        privacy: Any = None,
+        privacy: VectorMechanism | None = None,
+        accountant: PrivacyAccountant | None = None,
+        sampling: Sampling = _NO_SAMPLING,
         timeout: float = 600.0,
     ) -> None:
         if isinstance(grid, SecureGrid):
@@ -91,7 +105,8 @@ class SecureGrid(Grid):
         options: dict[str, Any] = {"encoding": encoding, "weighted": weighted_by is not None}
         if privacy is not None:
             options["privacy"] = privacy
-        self._rounds = Rounds(grid, protocol, options, self._timeout)
+        budget = Budget(privacy, accountant, sampling)
+        self._rounds = Rounds(grid, protocol, options, self._timeout, budget)
         self._asked_at = self._waiting_since = -math.inf
 
     @property

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fedsecure.adapters.flower.letters import Terms
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.masking.messages import SignedBy
 
 __all__ = ["secure_mod"]
@@ -49,6 +50,7 @@ def secure_mod(
     protocol: _Policy = masking_from_node_config,
     *,
     client_id: Callable[[Any], int] = node_number,
+    privacy: VectorMechanism | None = None,
 ) -> Callable[[Any, Any, _Next], Any]:
     """Returns a mod that masks what the training function replies, for Flower's `ClientApp(mods=)`.
 
@@ -63,6 +65,8 @@ def secure_mod(
         client_id: Gives a node's client id, below 2^32 - 1 and its own among all nodes, from
             Flower's context; by default `node_number`. Flower's node ids are too long, and other
             ones in each run.
+        privacy: The noise that this client insists on, the same as `SecureGrid` has or less; None
+            for exact sums. A session with less noise, or with noise nobody asked for, is refused.
 
     Raises:
         LocalProtocolError: `protocol` is neither a `PairwiseMasking` nor a function.
@@ -81,7 +85,7 @@ def secure_mod(
         try:
             order, _ = take(message.content, Order)
             policy = protocol if isinstance(protocol, PairwiseMasking) else protocol(context)
-            desk = _Desk(policy, client_id(context), context)
+            desk = _Desk(policy, client_id(context), context, privacy)
         except FedSecureError as error:
             _LOG.warning("fedsecure refuses a training message: %s", error)
             mine = not isinstance(error, RemoteProtocolError)
@@ -105,10 +109,18 @@ class _Desk:
         policy: Its policy.
         client_id: Its id.
         context: Flower's; its sessions are taken out of the state here.
+        privacy: The noise that it insists on.
     """
 
-    def __init__(self, policy: PairwiseMasking, client_id: int, context: Any) -> None:
+    def __init__(
+        self,
+        policy: PairwiseMasking,
+        client_id: int,
+        context: Any,
+        privacy: VectorMechanism | None,
+    ) -> None:
         self._policy = policy
+        self._privacy = privacy
         self._id = client_id
         self._context = context
         saved = context.state.config_records.pop(KEY, {})
@@ -151,7 +163,7 @@ class _Desk:
             session = Session.from_bytes(part.invitation)
             if session.session_id != part.session_id:
                 raise RemoteProtocolError("the invitation is to another session than it says")
-            return self._policy.client(session, self._id), b""
+            return self._policy.client(session, self._id, privacy=self._privacy), b""
         saved = self._saved.get(part.session_id.hex())
         if saved is None:
             raise LocalProtocolError(

@@ -19,7 +19,7 @@ from fedsecure.adapters.flower import updates
 from fedsecure.adapters.flower.lanes import Lane
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, put, take
 from fedsecure.adapters.flower.waves import wave
-from fedsecure.errors import RemoteProtocolError, ThresholdError
+from fedsecure.errors import BudgetError, RemoteProtocolError, ThresholdError
 from fedsecure.primitives import identity
 from fedsecure.protocols.masking.messages import SignedBy
 from fedsecure.protocols.masking.states import Stage
@@ -27,8 +27,10 @@ from fedsecure.protocols.masking.states import Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fedsecure.adapters.flower.budget import Budget
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.errors import FedSecureError
+    from fedsecure.privacy.release import Release
     from fedsecure.protocols.base import Aggregate
     from fedsecure.pytree import TreeSpec
 
@@ -50,6 +52,7 @@ class RoundReport:
         failure: Why there is no mean; empty if there is one.
         adversary: What the server could have done without learning more, as in `Aggregate`.
         clipped: How many values all contributors clipped; None unless the encoding clips.
+        privacy: What the mean does for the privacy of those in it, as in `Aggregate`.
     """
 
     number: int
@@ -59,10 +62,19 @@ class RoundReport:
     failure: str = ""
     adversary: str = "none"
     clipped: int | None = None
+    privacy: Release | None = None
 
 
 class Failed(Exception):
-    """A round without a mean: nothing was revealed, and the model stays as it was."""
+    """A round without a mean: the model stays as it was.
+
+    Attributes:
+        may_be_known: Clients had begun to reveal the sum, so that it counts as released.
+    """
+
+    def __init__(self, reason: str, *, may_be_known: bool = False) -> None:
+        super().__init__(reason)
+        self.may_be_known = may_be_known
 
 
 class Rounds:
@@ -73,15 +85,17 @@ class Rounds:
         protocol: The server's policy.
         options: What else `Protocol.session` is given for each session.
         timeout: Seconds of a wave without training.
+        budget: Asked before anybody trains, told what was released.
     """
 
     def __init__(
-        self, grid: Any, protocol: Any, options: Mapping[str, Any], timeout: float
+        self, grid: Any, protocol: Any, options: Mapping[str, Any], timeout: float, budget: Budget
     ) -> None:
         self._grid = grid
         self._protocol = protocol
         self._options = options
         self._timeout = timeout
+        self._budget = budget
         self._asked: dict[int, Any] = {}
         self._client_of: dict[int, int] = {}
         self._next: Lane | None = None
@@ -103,26 +117,39 @@ class Rounds:
             timeout: Seconds of the wave in which clients train.
 
         Raises:
-            Failed: Too few clients are left. The report says the same.
+            Failed: Too few clients are left, or the privacy budget does not allow the round. The
+                report says the same.
         """
         self._number += 1
         self._waves, self._lost, self._signed = [], {}, {}
         self._asked = {message.metadata.dst_node_id: message for message in messages}
         prepared, self._next = self._next, None
+        lane: Lane | None = None
         try:
             self._greet([node for node in self._asked if node not in self._client_of])
             lane = self._lane(spec, terms, prepared)
+            self._admit(lane)
             self._prepare(spec, terms)
             self._train(lane, timeout)
             while not lane.finished:
                 self._unmask(lane)
         except Failed as error:
+            if lane is not None and error.may_be_known:
+                self._budget.account(lane.session)
             self._next = None
             self._report(failure=str(error))
             raise
+        self._budget.account(lane.session)
         result = lane.result()
         self._report(result)
         return result
+
+    def _admit(self, lane: Lane) -> None:
+        """Raises `Failed` unless the budget allows the sum of this session."""
+        try:
+            self._budget.admit(lane.session)
+        except BudgetError as error:
+            raise Failed(str(error)) from None
 
     def _greet(self, nodes: Sequence[int]) -> None:
         """Asks new nodes for their client ids, in a wave of its own if there are any."""
@@ -324,6 +351,7 @@ class Rounds:
             failure=failure,
             adversary="none" if result is None else result.adversary,
             clipped=None if result is None else result.clipped,
+            privacy=None if result is None else result.privacy,
         )
         self.reports.append(report)
         if failure:
@@ -346,4 +374,5 @@ class Rounds:
 
 def _require(error: FedSecureError | None) -> None:
     if error is not None:
-        raise Failed(str(error))
+        known = isinstance(error, ThresholdError) and error.may_be_known
+        raise Failed(str(error), may_be_known=known)

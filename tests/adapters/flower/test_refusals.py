@@ -255,28 +255,12 @@ def test_different_models_for_different_nodes_are_refused() -> None:
         ({"metrics": {1: 2.0}}, "largest magnitude"),
         ({"exclude": "bn.*"}, "list of names"),
         ({"privacy": object(), "metrics": ["loss"]}, "without noise"),
+        ({"privacy": object()}, "give a mechanism"),
     ],
 )
 def test_wrong_options_are_refused(options: dict, match: str) -> None:
     with pytest.raises(LocalProtocolError, match=match):
         SecureGrid(Federation().grid, **options)
-
-
-def test_privacy_is_handed_to_every_session() -> None:
-    given = []
-
-    class Recording(PairwiseMasking):
-        def session(self, *, privacy, **others):
-            given.append(privacy)
-            return super().session(**others)
-
-    federation, wish = Federation(adversary="semi_honest"), object()
-    protocol = Recording(adversary="semi_honest")
-    secure = SecureGrid(federation.grid, protocol=protocol, privacy=wish, timeout=0.05)
-    federation.grid.secure = secure
-    fedavg().start(secure, initial_arrays(), num_rounds=2, timeout=0.05)
-    assert [report.failure for report in secure.reports] == ["", ""]
-    assert given == [wish] * 3
 
 
 def test_a_secure_grid_is_not_wrapped_again() -> None:

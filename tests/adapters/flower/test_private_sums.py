@@ -1,0 +1,123 @@
+"""Noise under Flower: added by clients who insist on it, and accounted until a budget is spent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flwr")
+pytest.importorskip("dp_accounting")
+
+from fedsecure import DistributedSkellam, PrivacyAccountant
+from fedsecure.errors import LocalProtocolError
+from fedsecure.privacy import FixedSizeSampling, RecordSkellam, Relation
+from flower_nodes import Federation, expected, fedavg, initial_arrays
+
+LITTLE = DistributedSkellam(clip_norm=8.0, noise_multiplier=0.002, max_weight=64.0)
+MUCH = DistributedSkellam(clip_norm=8.0, noise_multiplier=4.0)
+
+
+def accountant(epsilon: float) -> PrivacyAccountant:
+    return PrivacyAccountant(Relation.REPLACE_SPECIAL, epsilon=epsilon, delta=1e-5)
+
+
+@pytest.mark.parametrize("adversary", ["malicious", "semi_honest"])
+def test_clients_noise_the_mean_and_the_report_says_so(adversary: str) -> None:
+    federation = Federation(adversary=adversary, privacy=LITTLE)
+    result = federation.run(privacy=LITTLE)
+    wanted = expected(initial_arrays(), range(5))
+    for name, array in result.arrays.items():
+        off = array.numpy() - wanted[name]
+        assert 0 < np.abs(off).max() < 0.05
+    (report,) = federation.grid.secure.reports
+    assert report.privacy.private
+    assert "differential privacy for each client" in str(report.privacy)
+
+
+def test_rounds_stop_when_the_budget_is_spent_and_the_model_stays() -> None:
+    federation = Federation(privacy=MUCH)
+    secure = federation.secure(privacy=MUCH, weighted_by=None)
+    fedavg().start(secure, initial_arrays(), num_rounds=1, timeout=federation.timeout)
+    one = accountant(100.0)
+    one.compose(secure.reports[0].privacy.event(relation=Relation.REPLACE_SPECIAL), 2)
+    budget = accountant(one.get_epsilon(1e-5) * 1.0001)
+
+    federation = Federation(privacy=MUCH)
+    models = []
+    secure = federation.secure(privacy=MUCH, weighted_by=None, accountant=budget)
+    fedavg().start(
+        secure,
+        initial_arrays(),
+        num_rounds=4,
+        timeout=federation.timeout,
+        evaluate_fn=lambda number, arrays: models.append(arrays["w"].numpy().copy()),
+    )
+    failures = [report.failure for report in secure.reports]
+    assert failures[:2] == ["", ""]
+    assert all("privacy budget" in failure for failure in failures[2:])
+    assert [seen.wave for seen in federation.grid.seen if seen.round > 2].count("train") == 0
+    assert not np.array_equal(models[1], models[2])
+    assert np.array_equal(models[2], models[3])
+    assert np.array_equal(models[2], models[4])
+    assert budget.get_epsilon(1e-5) == pytest.approx(one.get_epsilon(1e-5))
+
+
+@pytest.mark.parametrize(
+    "offered", [None, replace(LITTLE, noise_multiplier=0.001), replace(LITTLE, clip_norm=9.0)]
+)
+def test_clients_refuse_less_noise_than_they_insist_on(offered: DistributedSkellam | None) -> None:
+    federation = Federation(privacy=LITTLE)
+    result = federation.run(privacy=offered)
+    (report,) = federation.grid.secure.reports
+    assert not report.contributors
+    assert all("session" in reason for reason in report.dropouts.values())
+    assert not any(seen.wave == "train" for seen in federation.grid.seen)
+    assert not result.arrays or np.array_equal(
+        result.arrays["w"].numpy(), initial_arrays()["w"].numpy()
+    )
+
+
+def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known() -> None:
+    spent = {}
+    for wave in ("train", "unmask"):
+        federation = Federation(privacy=MUCH)
+        at = {"train": 0, "unmask": 2}[wave]  # how many answers still come
+        federation.grid.fault = lambda _, now, i, wave=wave, at=at: (
+            "lost" if now == wave and i >= at else None
+        )
+        budget = accountant(1000.0)
+        federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+        assert federation.grid.secure.reports[0].failure
+        spent[wave] = budget.get_epsilon(1e-5)
+    assert spent["train"] == 0.0
+    assert spent["unmask"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"accountant": accountant(1.0)}, "without noise"),
+        ({"privacy": MUCH, "accountant": "budget"}, "give a PrivacyAccountant"),
+        (
+            {
+                "privacy": MUCH,
+                "accountant": PrivacyAccountant(Relation.REPLACE_SPECIAL, unit="record"),
+            },
+            "hides clients",
+        ),
+        (
+            {
+                "privacy": MUCH,
+                "accountant": accountant(1.0),
+                "sampling": FixedSizeSampling(100, 5),
+            },
+            "do not go together",
+        ),
+        ({"privacy": RecordSkellam(1.0, 1.0, max_records=10)}, "DP-SGD"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: dict, match: str) -> None:
+    with pytest.raises(LocalProtocolError, match=match):
+        Federation().secure(weighted_by=None, **options)
