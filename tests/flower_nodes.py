@@ -187,7 +187,8 @@ class Federation:
         return PairwiseMasking(identities={**keys, **(own or {})})
 
     def secure(self, **options: Any) -> Any:
-        options = {"timeout": self.timeout, "encoding": ENCODING, **options}
+        encoding = None if options.get("privacy") is not None else ENCODING
+        options = {"timeout": self.timeout, "encoding": encoding, **options}
         self.grid.secure = flower.SecureGrid(self.grid, protocol=self.protocol(), **options)
         return self.grid.secure
 

@@ -50,7 +50,8 @@ class SecureGrid(Grid):
         protocol: The server's policy, the same as the clients'; against a malicious server, the
             default, with ``identities=`` the verify keys of all clients.
         encoding: How the change of a weight becomes an integer. ``clip`` bounds that change in one
-            round, ``max_weight`` a client's weight.
+            round, ``max_weight`` a client's weight. None: steps of 2^-20, 8 and 2^20. Under
+            privacy the mechanism decides that, and none is given.
         weighted_by: The metric that weighs a client, inside the sum; None weighs all the same.
         metrics: Names of the metrics to average, inside the sum, with the largest magnitude each
             can have: ``{"train_loss": 100.0}``; a name alone stands for ``encoding.clip``. All
@@ -76,7 +77,7 @@ class SecureGrid(Grid):
         grid: Any,
         *,
         protocol: PairwiseMasking = _DEFAULT_PROTOCOL,
-        encoding: FixedPoint = _DEFAULT_ENCODING,
+        encoding: FixedPoint | None = None,
         weighted_by: str | None = "num-examples",
         metrics: Iterable[str] | Mapping[str, float] = (),
         exclude: Iterable[str] = (),
@@ -89,7 +90,15 @@ class SecureGrid(Grid):
             raise LocalProtocolError("this grid is a SecureGrid already")
         if not isinstance(protocol, PairwiseMasking):
             raise LocalProtocolError(f"protocol is {protocol!r:.60}; give a PairwiseMasking")
-        _check_encoding(encoding, weighted_by)
+        if privacy is None:
+            encoding = _DEFAULT_ENCODING if encoding is None else encoding
+            _check_encoding(encoding, weighted_by)
+        elif encoding is not None:
+            raise LocalProtocolError(
+                "under privacy the mechanism decides how floats become integers; leave encoding out"
+            )
+        else:
+            encoding = FixedPoint()
         if isinstance(exclude, str):
             raise LocalProtocolError(f"exclude is the text {exclude!r}; give a list of names")
         self._grid = grid
