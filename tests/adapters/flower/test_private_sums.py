@@ -15,7 +15,7 @@ from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy import FixedSizeSampling, RecordSkellam, Relation
 from flower_nodes import Federation, expected, fedavg, initial_arrays
 
-LITTLE = DistributedSkellam(clip_norm=8.0, noise_multiplier=0.002, max_weight=64.0)
+LITTLE = DistributedSkellam(clip_norm=8.0, noise_multiplier=0.0005, max_weight=64.0)
 MUCH = DistributedSkellam(clip_norm=8.0, noise_multiplier=4.0)
 
 
@@ -65,7 +65,7 @@ def test_rounds_stop_when_the_budget_is_spent_and_the_model_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "offered", [None, replace(LITTLE, noise_multiplier=0.001), replace(LITTLE, clip_norm=9.0)]
+    "offered", [None, replace(LITTLE, noise_multiplier=0.0002), replace(LITTLE, clip_norm=9.0)]
 )
 def test_clients_refuse_less_noise_than_they_insist_on(offered: DistributedSkellam | None) -> None:
     federation = Federation(privacy=LITTLE)
