@@ -20,8 +20,15 @@ build: $(VENV)/.package
 demo: $(VENV)/.extra-demo $(VENV)/.data
 	$(BIN)/fedsecure demo
 
+# In as many processes as there are processors; PYTEST_ARGS="-n 0 -x" and the like change that.
+PYTEST_ARGS ?= -n auto
 test: $(VENV)/.extra-test $(VENV)/.data
-	$(BIN)/pytest
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+# Flower's server and five nodes as processes on the loopback interface, one of them killed; six minutes, every wait has a
+# deadline.
+test-deploy: $(VENV)/.extra-test
+	$(BIN)/pytest -m deploy tests/adapters/flower/test_deployment.py
 
 # Each example is one command of its own as well; CSV and PNG files go to examples_out.
 EXAMPLES_WITH_DATA := digits_non_iid finance_german_credit finance_lending_club health_heart_disease retail_cdnow \
