@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy import (
-    DistributedEncoding,
+    DistributedDiscreteGaussian,
+    DistributedSkellam,
     FixedSizeSampling,
     NoSampling,
     PoissonSampling,
@@ -47,7 +48,8 @@ class Plan:
         fixed_size: Whether exactly that many are drawn, instead of each on its own.
         mechanism: Which noise.
         dimension: Values per update, for distributed noise.
-        bits: Width of the ring, for distributed noise.
+        bits: Width of the ring, for distributed noise; None takes what the mechanism takes.
+        certain: How many honest clients' noise is certain, for distributed noise; None for all.
     """
 
     epsilon: float | None
@@ -59,7 +61,8 @@ class Plan:
     fixed_size: bool = False
     mechanism: Noise = "gaussian"
     dimension: int = 1_000_000
-    bits: int = 24
+    bits: int | None = None
+    certain: int | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -87,8 +90,22 @@ class Plan:
         """What makes the events."""
         if self.mechanism in {"gaussian", "laplace"}:
             return self.mechanism
-        encoding = DistributedEncoding(self.clients, self.dimension, self.bits)
-        return encoding.skellam if self.mechanism == "skellam" else encoding.ddgauss
+        shares = self._distributed(1.0)
+        return shares.costs(clients=self.clients, size=self.dimension, noise_shares=self.certain)
+
+    def words(self, z: float) -> str:
+        """Returns who adds the noise, and how."""
+        if self.mechanism in {"gaussian", "laplace"}:
+            return "a trusted server adds it to the exact sum"
+        plan = self._distributed(z).plan(
+            clients=self.clients, size=self.dimension, noise_shares=self.certain
+        )
+        return f"{plan.words}, in a ring of {plan.bits} bits"
+
+    def _distributed(self, z: float) -> DistributedSkellam | DistributedDiscreteGaussian:
+        skellam = self.mechanism == "skellam"
+        kind = DistributedSkellam if skellam else DistributedDiscreteGaussian
+        return kind(1.0, z, bits=self.bits)
 
 
 def run(plan: Plan, out: Path) -> None:
@@ -117,6 +134,7 @@ def run(plan: Plan, out: Path) -> None:
     accountant = _spend(plan, z, plan.rounds)
     report = accountant.report(plan.delta)
     print(f"noise multiplier {z:.6g} ({plan.mechanism}), {plan.clients} clients a round")
+    print(plan.words(z))
     print(f"\n{'rounds':>8}  {'epsilon':>10}  {'noise per coordinate of the mean / clip'}")
     for rounds in _some(plan.rounds, _SHOWN_ROUNDS):
         spent = _spend(plan, z, rounds).get_epsilon(plan.delta)
@@ -140,7 +158,10 @@ def _per_coordinate(plan: Plan, z: float, clients: int) -> float:
     # Under replacing, a calibrated Gaussian multiplier counts in units of twice the clip.
     replaced = plan.relation is Relation.REPLACE_ONE and plan.mechanism in {"gaussian", "laplace"}
     spread = math.sqrt(2) if plan.mechanism == "laplace" else 1.0
-    return z * spread * (2 if replaced else 1) / clients
+    # With some shares counted on to be missing, there is more noise when they are all there.
+    certain = plan.certain if plan.mechanism in {"skellam", "ddgauss"} else None
+    excess = 1.0 if certain is None else math.sqrt(plan.clients / certain)
+    return z * spread * (2 if replaced else 1) * excess / clients
 
 
 def _some(rounds: int, most: int) -> list[int]:

@@ -213,9 +213,15 @@ def _add_calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits",
         type=_positive_int,
-        default=24,
         metavar="B",
-        help="width of the ring, for skellam and ddgauss (default: 24)",
+        help="width of the ring, for skellam and ddgauss (default: as rounding takes, 13 to 19)",
+    )
+    parser.add_argument(
+        "--certain",
+        type=_positive_int,
+        metavar="S",
+        help="of how many honest clients the noise is certain, for skellam and ddgauss: the "
+        "threshold less those who may collude (default: all)",
     )
     parser.add_argument(
         "--out",

@@ -12,16 +12,27 @@ import math
 import numbers
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fedsecure._private_rounds import PrivateRounds, hint
 from fedsecure.aggregate import secure_aggregate
 from fedsecure.errors import EncodingError, LocalProtocolError
+from fedsecure.privacy.events import NoSampling
+from fedsecure.privacy.release import Release
 from fedsecure.protocols.base import Aggregate
+from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.pytree import TreeSpec, flatten
+
+if TYPE_CHECKING:
+    from fedsecure.privacy.accounting import PrivacyAccountant
+    from fedsecure.privacy.events import Sampling
+    from fedsecure.privacy.mechanisms import VectorMechanism
+    from fedsecure.privacy.report import PrivacyReport
+    from fedsecure.protocols import base
 
 __all__ = [
     "Aggregator",
@@ -31,12 +42,21 @@ __all__ = [
     "federated_averaging",
 ]
 
+_NO_SAMPLING = NoSampling()
+_DEFAULT_PROTOCOL = PairwiseMasking()
+_EXACT = Release()
+
 ClientUpdate = Callable[[Any, Any], tuple[Any, float]]
 FloatVector = npt.NDArray[np.floating[Any]]
 
 
 class Aggregator(Protocol):
-    """Anything that turns one update per client and their weights into an `Aggregate`."""
+    """Anything that turns one update per client and their weights into an `Aggregate`.
+
+    Where all clients weigh the same, `weights` is None. Under privacy it is also given ``privacy``
+    and ``protocol``, and it raises `EncodingError`, `LocalProtocolError` or `ThresholdError` only
+    where nothing was released; whatever else it raises is accounted as a release.
+    """
 
     def __call__(self, updates: Sequence[Any], *, weights: Sequence[float]) -> Aggregate:
         """Returns the weighted mean of `updates` (pytrees that fit together)."""
@@ -49,10 +69,15 @@ class ServerState:
     Attributes:
         params: pytree of float arrays, the model that the next round starts from.
         round: how many rounds have been applied.
+        mechanism: the mechanism of the next round, whose clip norm may have adapted; None without
+            privacy, or before the first round.
+        privacy: what all rounds so far have spent; None without a budget.
     """
 
     params: Any
     round: int = 0
+    mechanism: VectorMechanism | None = None
+    privacy: PrivacyReport | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +91,9 @@ class RoundDiagnostics:
         update_norm: L2 norm of the mean update, before `server_lr`.
         seconds_training: wall time of all client updates together, in seconds.
         seconds_aggregation: wall time of the aggregator, in seconds.
+        privacy: what all rounds up to this one have spent; None without a budget.
+        release: what this round's mean does for privacy, in words and as an event to account.
+        hint: advice in words, where so few clients have spent so much that none is hidden.
     """
 
     round: int
@@ -74,6 +102,9 @@ class RoundDiagnostics:
     update_norm: float
     seconds_training: float
     seconds_aggregation: float
+    privacy: PrivacyReport | None = None
+    release: Release = _EXACT
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,12 +126,25 @@ def federated_averaging(
     *,
     aggregate: Aggregator = secure_aggregate,
     server_lr: float = 1.0,
+    weighted: bool = True,
+    privacy: VectorMechanism | None = None,
+    accountant: PrivacyAccountant | None = None,
+    sampling: Sampling = _NO_SAMPLING,
+    protocol: base.Protocol | None = None,
 ) -> FederatedAlgorithm:
     """Returns federated averaging with the given local training (McMahan et al. 2017, Algorithm 1).
 
     Each round every client gets its own copy of the model, trains it, and its update (trained -
     params) is averaged with its number of examples as weight; the model then moves by `server_lr`
     times the mean.
+
+    With `privacy`, updates are clipped and the mean has noise (McMahan, Ramage, Talwar, Zhang:
+    "Learning Differentially Private Recurrent Language Models", ICLR 2018), which hides whole
+    clients. An accountant with a budget is asked before each round: the first that does not fit
+    raises `BudgetError` before anybody trains, and leaves the state as it was. A round that fails
+    is accounted if somebody may have seen its sum: not where a client is refused or too few come,
+    but where clients had begun to reveal it. Save the accountant (`to_bytes`) before you publish a
+    model.
 
     Args:
         client_update: `client_update(params, client_data) -> (trained_params, num_examples)`.
@@ -109,16 +153,28 @@ def federated_averaging(
         aggregate: how the updates are averaged; by default `secure_aggregate`, with every party in
             this process. Use `functools.partial` to choose its protocol and encoding.
         server_lr: the server's learning rate, > 0; 1.0 is the paper's plain averaging.
+        weighted: False weighs all clients the same, whatever their numbers of examples.
+        privacy: a mechanism of `fedsecure.privacy` that hides clients; None for exact means. With
+            weights it must declare its `max_weight`.
+        accountant: adds up what the rounds cost, with its own neighboring relation; None leaves
+            that to the caller, who has `RoundDiagnostics.release`.
+        sampling: how the clients of each round are chosen. By default nothing is assumed; Poisson
+            sampling and cohorts of a fixed size are true only if you draw them so.
+        protocol: with `privacy`, how the sum is protected, given to `aggregate`; it decides how
+            many shares of the noise are certain. None: `PairwiseMasking()`.
 
     Returns:
         A `FederatedAlgorithm`.
 
     Raises:
-        LocalProtocolError: `server_lr` is not a finite number > 0; at `apply`, there are no clients
-            or `client_update` did not return a pair.
-        EncodingError: at `init`, `params` holds something else than float arrays; at `apply`, a
-            client's number of examples or its trained tree is unusable. The message names the
-            client.
+        LocalProtocolError: `server_lr` is not a finite number > 0; an accountant, sampling or
+            protocol without privacy, or parts that do not go together; at `apply`, there are no
+            clients, another number than the sampling says, or `client_update` did not return a
+            pair.
+        BudgetError: at `apply`, the budget does not allow the round. Nothing has changed.
+        EncodingError: weights under a mechanism without `max_weight`; at `init`, `params` holds
+            something else than float arrays; at `apply`, a client's number of examples or its
+            trained tree is unusable. The message names the client.
 
     Example:
         >>> import numpy as np
@@ -132,6 +188,7 @@ def federated_averaging(
         3.0
     """
     rate = _checked_server_lr(server_lr)
+    private = _private(privacy, accountant, sampling, protocol, weighted=weighted)
 
     def init(params: Any) -> ServerState:
         vector, spec = _to_vector(params)
@@ -143,10 +200,15 @@ def federated_averaging(
                 "apply() got no clients: pass the data of the clients that take part in this round"
             )
         params, spec = _to_vector(state.params)
+        average: Callable[..., Aggregate] = aggregate
+        mechanism = None
+        if private is not None:
+            mechanism = private.current(state.mechanism)
+            average = private.admit(aggregate, mechanism, len(clients), spec, state.round + 1)
         started = time.perf_counter()
         updates, weights = _train_all(client_update, params, spec, clients)
         trained = time.perf_counter()
-        result = aggregate(updates, weights=weights)
+        result = average(updates, weights=weights if weighted else None)
         aggregated = time.perf_counter()
         mean = _mean_vector(result, spec)
         diagnostics = RoundDiagnostics(
@@ -156,11 +218,38 @@ def federated_averaging(
             update_norm=float(np.linalg.norm(mean)),
             seconds_training=trained - started,
             seconds_aggregation=aggregated - trained,
+            release=result.privacy,
         )
         stepped = spec.unflatten(params + rate * mean)
-        return ServerState(stepped, state.round + 1), diagnostics
+        if private is None or mechanism is None:
+            return ServerState(stepped, state.round + 1), diagnostics
+        report = private.report()
+        diagnostics = replace(diagnostics, privacy=report, hint=hint(report, len(clients)))
+        within = result.privacy.within
+        following = mechanism if within is None else mechanism.updated(within)
+        return ServerState(stepped, state.round + 1, following, report), diagnostics
 
     return FederatedAlgorithm(init, apply)
+
+
+def _private(
+    privacy: VectorMechanism | None,
+    accountant: PrivacyAccountant | None,
+    sampling: Sampling,
+    protocol: base.Protocol | None,
+    *,
+    weighted: bool,
+) -> PrivateRounds | None:
+    if privacy is not None:
+        return PrivateRounds(
+            privacy, accountant, sampling, protocol or _DEFAULT_PROTOCOL, weighted=weighted
+        )
+    if accountant is not None or protocol is not None or sampling != _NO_SAMPLING:
+        raise LocalProtocolError(
+            "accountant, sampling and protocol go with privacy=...: without noise there is nothing "
+            "to account, and the aggregator has its own protocol"
+        )
+    return None
 
 
 def _checked_server_lr(server_lr: object) -> float:

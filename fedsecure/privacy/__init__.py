@@ -13,6 +13,7 @@ does not.
 
 from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.calibration import calibrate_noise, gaussian_epsilon, gaussian_sigma
+from fedsecure.privacy.central import CentralGaussian
 from fedsecure.privacy.choice import ExponentialMechanism
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
 from fedsecure.privacy.concentrated import zcdp_epsilon, zcdp_rho
@@ -33,7 +34,6 @@ from fedsecure.privacy.events import (
     SkellamEvent,
 )
 from fedsecure.privacy.mechanisms import (
-    CentralGaussian,
     DistributedDiscreteGaussian,
     DistributedSkellam,
     VectorMechanism,

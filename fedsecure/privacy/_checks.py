@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from fedsecure.errors import LocalProtocolError
 
-__all__ = ["between", "fraction", "known_target", "not_negative", "positive", "whole"]
+__all__ = ["as_floats", "between", "fraction", "known_target", "not_negative", "positive", "whole"]
+
+
+def as_floats(value: Any, *names: str) -> None:
+    """Replaces attributes of a frozen value, None apart: 1 and 1.0 are one value, also in bytes."""
+    for name in names:
+        if getattr(value, name) is not None:
+            object.__setattr__(value, name, float(getattr(value, name)))
 
 
 def positive(name: str, value: float) -> None:

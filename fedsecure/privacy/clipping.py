@@ -80,8 +80,7 @@ class AdaptiveClip:
             raise LocalProtocolError(
                 f"target_quantile is {self.target_quantile!r:.60}; use a fraction, 0 to 1"
             )
-        for name in ("clip", "target_quantile", "learning_rate"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+        _checks.as_floats(self, "clip", "target_quantile", "learning_rate")
 
     @staticmethod
     def indicator(*, within: bool) -> float:

@@ -7,9 +7,9 @@ from dataclasses import fields
 from typing import Any
 
 from fedsecure.errors import FedSecureError, RemoteProtocolError
+from fedsecure.privacy.central import CentralGaussian
 from fedsecure.privacy.clipping import AdaptiveClip
 from fedsecure.privacy.mechanisms import (
-    CentralGaussian,
     DistributedDiscreteGaussian,
     DistributedSkellam,
     VectorMechanism,

@@ -1,4 +1,4 @@
-"""Noise for sums of vectors: added by the clients under their masks, or by a trusted server.
+"""Noise for sums of vectors, added by the clients under their masks.
 
 A mechanism is a value that all parties of a session agree on. It clips every client's update to an
 L2 norm c, and noises the sum with z times c, z the noise multiplier. What that comes to among so
@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from fedsecure._prg import Prg
-from fedsecure.encoding import ring_width
 from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.primitives import samplers
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
-from fedsecure.privacy.events import Event, GaussianEvent, Relation, Sampling
+from fedsecure.privacy.events import Event, Relation, Sampling
 from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.scaling import (
     DEFAULT_BETA,
@@ -30,6 +29,7 @@ from fedsecure.privacy.scaling import (
     least_bits,
     rounded_l2_bound,
 )
+from fedsecure.privacy.shares import rounded_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from fedsecure.privacy.report import Unit
 
 __all__ = [
-    "CentralGaussian",
     "DistributedDiscreteGaussian",
     "DistributedSkellam",
     "VectorMechanism",
@@ -47,13 +46,6 @@ __all__ = [
 _MIN_BITS = 8
 _MOST_CLIENTS = 1_000_000
 _INFLATION = 0.01
-_CENTRAL_INFLATION = 0.001
-# The server's noise is this wide or wider, counted in the steps of its grid.
-_CENTRAL_STEPS = 20
-# Variance by which a discrete Gaussian becomes postprocessing of a continuous one; see
-# CentralGaussian.
-_SMOOTHING = 9
-_MAX_VARIANCE = 2**60
 
 
 @dataclass(frozen=True)
@@ -102,7 +94,7 @@ class VectorMechanism:
                 f"{self.adaptive.clip:.6g}; give both the same, or use updated()"
             )
         rounded_l2_bound(1.0, self.beta, 1)
-        _as_floats(self, "clip_norm", "noise_multiplier", "max_weight", "beta")
+        _checks.as_floats(self, "clip_norm", "noise_multiplier", "max_weight", "beta")
 
     def clip(self, vector: NDArray[np.float32] | NDArray[np.float64]) -> float:
         """Scales a 1-D vector down, in place, to the clip. Returns its L2 norm before.
@@ -277,7 +269,7 @@ class _Distributed(VectorMechanism):
         if self.corrupt is not None:
             _checks.whole("corrupt", self.corrupt, 0, _MOST_CLIENTS)
         _checks.positive("k", self.k)
-        _as_floats(self, "k")
+        _checks.as_floats(self, "k")
 
     def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
         values = size + joint.extra
@@ -305,7 +297,7 @@ class _Distributed(VectorMechanism):
             encoding.scale(self.noise_multiplier),
             delta2,
             rotated=True,
-            share=self._law(_rounded_up(variance)),
+            share=self._law(rounded_up(variance)),
         )
 
     def _least_bits(self, clients: int, values: int, shares: int) -> int:
@@ -394,61 +386,7 @@ class DistributedDiscreteGaussian(_Distributed):
         return samplers.DiscreteGaussian(variance)
 
     def _widest(self) -> int:
-        return _MAX_VARIANCE
-
-
-@dataclass(frozen=True)
-class CentralGaussian(VectorMechanism):
-    """Gaussian noise that the server adds to the exact sum, for a server that is trusted with it.
-
-    The noise is discrete Gaussian on a grid, so that no float gives anything away, and costs what
-    the continuous one costs. For let Y be continuous with variance v - t, and round it to integer k
-    with a probability proportional to ``exp(-(k - Y)**2 / (2 t))``. By Poisson's summation formula
-    the result has the discrete Gaussian law of variance v, but for a factor within ``1 +- 4
-    exp(-2 pi**2 t)`` per coordinate (Peikert, CRYPTO 2010, theorem 3.1). With t = 9 that is 1e-76:
-    for any vector that fits a memory, and any number of rounds, less than the rounding of epsilon.
-    So noise of variance ``(z Delta2)**2 + 9`` in steps of the grid is postprocessing of what
-    `GaussianEvent` of multiplier z is about.
-    """
-
-    placement: ClassVar[Literal["clients", "server"]] = "server"
-
-    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:  # noqa: ARG002
-        """Returns the event of one of this mechanism's plans."""
-        replaced = relation is Relation.REPLACE_ONE
-        z = self.noise_multiplier / (2 if replaced else 1)
-        return GaussianEvent(z, sampling=sampling, relation=relation)
-
-    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
-        values = size + joint.extra
-        radius = 1.0
-        while rounded_l2_bound(radius, self.beta, values) > (1 + _CENTRAL_INFLATION) * radius:
-            radius *= 2
-        delta2 = rounded_l2_bound(radius, self.beta, values)
-        bits = max(_MIN_BITS, ring_width(clients, -math.floor(delta2), math.floor(delta2)))
-        spread = Fraction(self.noise_multiplier) * Fraction(delta2)
-        shift = max(0, _CENTRAL_STEPS - math.floor(math.log2(spread)))
-        variance = (spread * 2**shift) ** 2 + _SMOOTHING
-        if variance > _MAX_VARIANCE or bits + shift > 62 or delta2 >= norms.MAX_NORM:
-            raise EncodingError(
-                f"noise of {self.noise_multiplier:.3g} times the clip on {values} values of "
-                f"{clients} clients does not fit 64-bit integers; use a multiplier nearer to 1"
-            )
-        law = samplers.DiscreteGaussian(_rounded_up(variance))
-        scale = radius / joint.norm
-        return Plan(
-            self,
-            clients,
-            size,
-            shares,
-            joint,
-            bits,
-            scale,
-            delta2,
-            rotated=False,
-            central=law,
-            shift=shift,
-        )
+        return 2**60
 
 
 @lru_cache(maxsize=256)
@@ -466,16 +404,3 @@ def _plan(
     _checks.whole("noise_shares", shares, 1, clients)
     joint = mechanism._joint(clients, size, weighted=weighted)  # noqa: SLF001
     return mechanism._build(clients, size, shares, joint)  # noqa: SLF001
-
-
-def _as_floats(value: Any, *names: str) -> None:
-    """Makes 1 and 1.0 one value, in bytes as well."""
-    for name in names:
-        if getattr(value, name) is not None:
-            object.__setattr__(value, name, float(getattr(value, name)))
-
-
-def _rounded_up(variance: Fraction) -> Fraction:
-    """Returns a fraction of small integers that is no less, and hardly more."""
-    bits = max(0, min(36, 58 - math.ceil(variance).bit_length()))
-    return Fraction(math.ceil(variance * 2**bits), 2**bits)

@@ -174,8 +174,8 @@ class Plan:
         if self.share is None:
             return f"the server adds noise of {z:.6g} times the sensitivity to the exact sum"
         text = (
-            f"each of {clients} clients adds 1/{shares} of a noise of {z:.6g} times the "
-            f"sensitivity; {shares} honest ones are certain to be in the sum"
+            f"each of {clients} clients adds 1/{shares} of the variance of a noise of {z:.6g} "
+            f"times the sensitivity; {shares} honest ones are certain to be in the sum"
         )
         if shares < clients:
             text += f", and if all are, it has {clients / shares:.3g} times the variance accounted"

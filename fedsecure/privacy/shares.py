@@ -7,10 +7,19 @@ are certain. Their variance is what is accounted, however many stay.
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 from fedsecure.errors import ThresholdError
 from fedsecure.privacy import _checks
 
-__all__ = ["certain_shares", "excess_variance", "guaranteed_variance", "share_variance"]
+__all__ = [
+    "certain_shares",
+    "excess_variance",
+    "guaranteed_variance",
+    "rounded_up",
+    "share_variance",
+]
 
 _MOST = 1_000_000
 
@@ -62,3 +71,13 @@ def excess_variance(survivors: int, threshold: int, corrupt: int) -> float:
     """Returns how many times the target variance a sum of so many has: survivors / (t - c)."""
     _checks.whole("survivors", survivors, threshold, _MOST)
     return survivors / certain_shares(threshold, corrupt)
+
+
+def rounded_up(variance: Fraction) -> Fraction:
+    """Returns a fraction of integers below 2**60 that is no less, and hardly more.
+
+    Args:
+        variance: Above 0, at most 2**60.
+    """
+    bits = max(0, min(36, 58 - math.ceil(variance).bit_length()))
+    return Fraction(math.ceil(variance * 2**bits), 2**bits)
