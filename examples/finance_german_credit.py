@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from _shared import (
+    WAYS,
     Logistic,
     Options,
     Organisation,
@@ -86,7 +87,7 @@ def keys(name: str, clients: int) -> Protocol:
     return fs.ThresholdPaillierSum(public, tuple(range(clients)), tuple(shares))
 
 
-class AllWays(SideBySide):
+class EachWay(SideBySide):
     """Sums the same updates in each way, holds each against the plain mean, returns the first."""
 
     def __init__(self, ways: dict[str, SideBySide]) -> None:
@@ -106,9 +107,9 @@ def run(options: Options) -> None:
     report, organisations = Report(), banks()
     title = f"{len(organisations)} banks, one credit score, hidden in three ways"
     introduce(report, title, [SOURCE], organisations)
-    names = ["masking", "paillier", "threshold"][: 2 if options.quick else 3]
-    if options.extra.protocol != "all":
-        names = [options.extra.protocol]
+    names = WAYS[:2] if options.quick else WAYS
+    if options.protocol != "all":
+        names = (options.protocol,)
     ways, seconds = {}, {}
     for name in names:
         report.lines(f"{name}: making keys ...")
@@ -121,7 +122,7 @@ def run(options: Options) -> None:
         Logistic(steps=25, rate=0.3),
         {"AUC": auc, "accuracy": accuracy},
         rounds=options.rounds,
-        aggregate=AllWays(ways),
+        aggregate=EachWay(ways),
     )
     present(report, outcome, options.out, "finance_german_credit", title)
     report.table(
@@ -140,6 +141,4 @@ def run(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__, rounds=8, quick_rounds=1)
-    arguments.set_defaults(protocol="all")
-    main_of(run, arguments)
+    main_of(run, parser(__doc__, rounds=8, quick_rounds=1, ways=("all", *WAYS)))

@@ -97,6 +97,15 @@ def test_every_example_explains_itself() -> None:
         assert "exit codes" in done.stdout
 
 
+def test_data_packages_are_pinned_once() -> None:
+    lines = (EXAMPLES / "data-packages.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line for line in lines if line and not line.startswith("#")}
+    assert {pin.partition("==")[0] for pin in pinned} == set(WITH_DATA.values())
+    for name, package in WITH_DATA.items():
+        (pin,) = (pin for pin in pinned if pin.startswith(f"{package}=="))
+        assert f'"{pin}"' in (EXAMPLES / name).read_text(encoding="utf-8")
+
+
 def sites(shared: ModuleType) -> list[Any]:
     """Three sites of 60 rows that learn which of two numbers is the larger, one missing."""
     random = np.random.default_rng(5)

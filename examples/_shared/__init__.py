@@ -10,12 +10,13 @@ from fedsecure.demo.report import Report
 from .experiment import Outcome, compare
 from .frames import read_frame
 from .models import Logistic, Network, accuracy, auc, log_loss
-from .options import Options, main_of, parser, protocol
+from .options import WAYS, Options, main_of, parser, protocol
 from .packages import MissingDataError, Source
 from .rows import Organisation, Rows, one_hot, pooled, split, standardise
 from .show import introduce, present
 
 __all__ = [
+    "WAYS",
     "Logistic",
     "MissingDataError",
     "Network",

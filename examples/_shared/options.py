@@ -14,8 +14,9 @@ from fedsecure.protocols.base import Protocol
 
 from .packages import MissingDataError
 
-__all__ = ["Options", "main_of", "parser", "protocol"]
+__all__ = ["WAYS", "Options", "main_of", "parser", "protocol"]
 
+WAYS = ("masking", "paillier", "threshold")
 _EPILOG = """\
 exit codes: 0; 2 when the secure mean was more than one quantisation step from the plain mean of the
 same updates, or fedsecure refused; 3 when the package that ships the data is not installed"""
@@ -29,7 +30,7 @@ class Options:
         rounds: rounds of federated averaging.
         out: an existing folder for CSV and PNG.
         quick: a short form, to see that it runs.
-        protocol: "masking", "paillier" or "threshold".
+        protocol: how the sum is protected, one of `WAYS`.
         extra: arguments of this example alone.
     """
 
@@ -40,7 +41,9 @@ class Options:
     extra: argparse.Namespace
 
 
-def parser(text: str, *, rounds: int, quick_rounds: int) -> argparse.ArgumentParser:
+def parser(
+    text: str, *, rounds: int, quick_rounds: int, ways: tuple[str, ...] = WAYS
+) -> argparse.ArgumentParser:
     """Returns the arguments that all examples have; the module's own words are the help."""
     made = argparse.ArgumentParser(
         description=text, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -59,11 +62,11 @@ def parser(text: str, *, rounds: int, quick_rounds: int) -> argparse.ArgumentPar
     made.add_argument("--quick", action="store_true", help="a short form, to see that it runs")
     made.add_argument(
         "--protocol",
-        choices=("masking", "paillier", "threshold"),
-        default="masking",
-        help="how the sum is protected: masks that cancel (the default, milliseconds), Paillier's "
-        "encryption with one key holder, or with a key in shares (seconds a round, and seconds to "
-        "a minute for the key)",
+        choices=ways,
+        default=ways[0],
+        help="how the sum is protected: masks that cancel (milliseconds a round), Paillier's "
+        "encryption with one key holder (a second), or with a key in shares (ten seconds and "
+        "more; a minute for the key) (default %(default)s)",
     )
     made.set_defaults(_rounds=rounds, _quick_rounds=quick_rounds)
     return made

@@ -20,6 +20,7 @@ __all__ = ["introduce", "present"]
 # Okabe and Ito's colours, told apart by colour-blind eyes as well.
 ORANGE, SKY, BLUE, GREY = "#E69F00", "#56B4E9", "#0072B2", "#777777"
 NAMED = 16  # so many organisations are shown by name
+LEAST_SPAN = 0.05  # of the axis of a measure
 ENOUGH = 30  # test rows of an organisation's own, below which they say too little
 
 
@@ -176,6 +177,7 @@ def _draw_curves(panel: Any, outcome: Outcome) -> None:
     )
     for label, values, style in lines:
         panel.plot(rounds, values, label=label, marker=marker, **{"linewidth": 2, **style})
+    _keep_proportion(panel)
     _finish(panel, f"{measure}, test rows of all", "round")
 
 
@@ -187,6 +189,7 @@ def _draw_own(panel: Any, outcome: Outcome) -> None:
         panel.plot([place, place], [own.alone, own.secure], color=GREY, linewidth=1, alpha=0.5)
     panel.plot(places, [own.alone for own in known], "o", color="white", mec=GREY)
     panel.plot(places, [own.secure for own in known], "o", color=BLUE)
+    _keep_proportion(panel)
     title = f"{outcome.measures[0]}, each on its own test rows\n(white: alone; blue: secure FedAvg)"
     _finish(panel, title, "")
     if named:
@@ -195,6 +198,14 @@ def _draw_own(panel: Any, outcome: Outcome) -> None:
     else:
         panel.set_xscale("log")
         panel.set_xlabel("rows to learn from, log scale")
+
+
+def _keep_proportion(panel: Any) -> None:
+    """Widens a narrow axis, on which the eye would take thousandths for a gap."""
+    bottom, top = panel.get_ylim()
+    if top - bottom < LEAST_SPAN:
+        middle = (bottom + top) / 2
+        panel.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
 
 
 def _finish(panel: Any, title: str, x_label: str) -> None:
