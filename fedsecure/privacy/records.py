@@ -14,6 +14,7 @@ rounding of all the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import entropy, keys
+from fedsecure.primitives import entropy, keys, rounding, samplers
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.contributions import NoisyContribution, rounded
 from fedsecure.privacy.mechanisms import DistributedSkellam
@@ -29,7 +30,7 @@ from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.rotation import rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["RecordContribution", "RecordPlan", "RecordSkellam"]
 
 _MOST_RECORDS = 1_000_000
+# So many numbers of small records are worked on at a time: they fit the caches.
+_BATCH = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -136,31 +139,147 @@ class RecordContribution(NoisyContribution):
         rows = _rows(plan, leaves)
         self._plan = plan
         self._vector = np.zeros(plan.dimension, plan.layout.dtype)
-        work = np.empty(plan.dimension, np.float64)
 
-        def derived(*purpose: int, label: bytes) -> entropy.Secret:
-            info = keys.info(b"privacy/" + label, *purpose)
-            return entropy.Secret(keys.derive(bytes(seed), public_seed, info, prg.seed_bytes))
+        def derived(label: bytes, *ids: int) -> entropy.Secret:
+            info = keys.info(b"privacy/" + label, *ids)
+            return entropy.Secret(keys.derive(memoryview(seed), public_seed, info, prg.seed_bytes))
 
         try:
-            for row in range(rows):
-                parts = [leaf.reshape(rows, -1)[row] for leaf in leaves]
-                norms.gather(parts, names, work, threads)
-                work[plan.size :] = 0.0
-                norms.clip_l2(work[: plan.size], plan.joint.clip)
-                rotate(work, public_seed)
-                secret = derived(row, label=b"record-rounding")
-                self._vector += rounded(plan, work, secret, prg, threads)
-                secret.wipe()
+            if rows:
+                adder = _Adder(plan, self._vector, derived, public_seed, prg=prg, threads=threads)
+                adder.add_all(leaves, names, rows)
             if plan.share is not None:
-                secret = derived(label=b"noise")
+                secret = derived(b"noise")
                 plan.share.add_to(self._vector, secret.view, prg=prg)
                 secret.wipe()
         except BaseException:
             self.wipe()
             raise
+
+
+class _Adder:
+    """Clips, rotates and rounds records, many at a time, and adds their integers to a vector.
+
+    Every record is for itself, as a client is elsewhere, and has words of the keystream of its own:
+    what becomes of it does not depend on the others. Only the calls are shared. In memory are one
+    batch of records as floats and as integers.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        vector: NDArray[Any],
+        derived: Callable[..., entropy.Secret],
+        public_seed: bytes,
+        *,
+        prg: Prg,
+        threads: int,
+    ) -> None:
+        self._plan, self._vector, self._derived = plan, vector, derived
+        self._prg = prg
+        self._most = max(1, _BATCH // plan.dimension)
+        # Batches of small records are over before another thread has begun.
+        self._threads = threads if self._most == 1 else 1
+        # Rotating ones and transforming them back leaves the signs of the rotation: H H = D.
+        self._signs = np.ones(plan.dimension, np.float64)
+        rotate(self._signs, public_seed)
+        samplers.hadamard(self._signs)
+        self._signs /= plan.dimension
+
+    def add_all(self, leaves: Sequence[NDArray[Any]], names: Sequence[str], rows: int) -> None:
+        """Adds all records. Each leaf holds them one after the other."""
+        secret = self._derived(b"record-rounding")
+        try:
+            for start in range(0, rows, self._most):
+                stop = min(rows, start + self._most)
+                sizes = [leaf.size // rows for leaf in leaves]
+                parts = [
+                    leaf[start * size : stop * size]
+                    for leaf, size in zip(leaves, sizes, strict=True)
+                ]
+                self._add(parts, names, start, stop - start, secret)
         finally:
+            secret.wipe()
+
+    def _add(
+        self,
+        leaves: Sequence[NDArray[Any]],
+        names: Sequence[str],
+        start: int,
+        count: int,
+        secret: entropy.Secret,
+    ) -> None:
+        plan = self._plan
+        flat = np.empty(count * plan.size, np.float64)
+        work = np.zeros((count, plan.dimension), np.float64)
+        try:
+            norms.gather(leaves, names, flat, self._threads)
+            at = 0
+            for leaf in leaves:
+                size = leaf.size // count
+                part = flat[at * count : (at + size) * count]
+                work[:, at : at + size] = part.reshape(count, size)
+                at += size
+            _clip_rows(work[:, : plan.size], plan.joint.clip)
+            work *= self._signs
+            for row in work:
+                samplers.hadamard(row)
+            self._round(work, start, secret)
+        finally:
+            entropy.wipe(flat.data.cast("B"))
             entropy.wipe(work.data.cast("B"))
+
+    def _round(self, work: NDArray[np.float64], start: int, secret: entropy.Secret) -> None:
+        """Rounds rows, all at once and then those that came out too long again, each alone."""
+        plan = self._plan
+        longer = math.sqrt(plan.dimension)
+        out = np.empty(work.shape, plan.layout.dtype)
+        try:
+            rounding.round_to_ring(
+                work.reshape(-1),
+                plan.scale / longer,
+                2 * plan.joint.norm * longer,
+                secret.view,
+                first=start * plan.dimension,
+                out=out.reshape(-1),
+                prg=self._prg,
+                threads=self._threads,
+            )
+            fits = _rows_within(out, plan.most_squared)
+            self._vector += out[fits].sum(axis=0, dtype=out.dtype)
+        finally:
+            entropy.wipe(out.data.cast("B"))
+        for row in np.flatnonzero(~fits).tolist():
+            own = self._derived(b"record-rounding-again", start + row)
+            try:
+                self._vector += rounded(plan, work[row], own, self._prg, self._threads)
+            finally:
+                own.wipe()
+
+
+def _clip_rows(matrix: NDArray[np.float64], clip: float) -> None:
+    """Scales rows down, in place, to an L2 norm of about `clip` where they are longer."""
+    # Over a power of two near the largest magnitude, so that squares fit into floats.
+    _, exponents = np.frexp(np.abs(matrix).max(axis=1))
+    scaled = np.ldexp(matrix, -exponents[:, np.newaxis])
+    roots = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    with np.errstate(over="ignore"):  # a norm beyond the floats is infinite, and too long
+        long = np.ldexp(roots, exponents) > clip
+    matrix[long] = scaled[long] * (clip / roots[long])[:, np.newaxis]
+    entropy.wipe(scaled.data.cast("B"))
+
+
+def _rows_within(integers: NDArray[Any], most_squared: int) -> NDArray[np.bool_]:
+    """Returns for each row of ring elements what `norms.l2_within` says of it."""
+    signed = integers.view(f"i{integers.dtype.itemsize}")
+    magnitudes = np.abs(signed.astype(np.int64)).view(np.uint64)
+    squares = magnitudes * magnitudes
+    high = (squares >> np.uint64(32)).sum(axis=1).tolist()
+    low = (squares & np.uint64(0xFFFFFFFF)).sum(axis=1).tolist()
+    totals = [(upper << 32) + lower for upper, lower in zip(high, low, strict=True)]
+    within = np.array([total <= most_squared for total in totals], np.bool_)
+    small: NDArray[np.bool_] = magnitudes.max(axis=1) < norms.MAX_NORM
+    return small & within
 
 
 def _rows(plan: Plan, leaves: Sequence[NDArray[Any]]) -> int:

@@ -34,9 +34,11 @@ DEADLINE = 120.0
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # Workers look where the driver was started first, and the sources there have no compiled core.
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ from fedsecure.privacy import (
     Relation,
     SkellamEvent,
     norms,
+    records,
 )
+from fedsecure.privacy.contributions import rounded
 from fedsecure.pytree import TreeSpec, flatten_rows
 from fedsecure.testing import PlaintextSum
 
@@ -81,6 +85,62 @@ def test_records_of_a_client_are_rounded_apart() -> None:
     alone = twice - once  # the second of them: the noise is in both
     noise = integers(plan, {name: rows[:0] for name, rows in one.items()})
     assert not np.array_equal(alone, once - noise)
+
+
+def test_a_record_does_not_depend_on_those_it_is_rounded_with() -> None:
+    """In whatever batches, also where many have to be rounded again, each by itself."""
+    mechanism = RecordSkellam(1.0, 0.1, max_records=1000, bits=19)
+    plan = mechanism.plan(clients=3, size=300, noise_shares=3)
+    # A bound that half of the clipped records miss at first: rounding adds 1/6 per coordinate.
+    plan = replace(plan, delta2=math.sqrt(plan.scale**2 + plan.dimension / 6))
+    tree = gradients(300)
+    again = 0
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal again
+        again += 1
+        return rounded(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "rounded", counted)
+        counts = (0, 127, 128, 129, 256, 257, 300)
+        growing = [
+            integers(plan, {name: rows[:count] for name, rows in tree.items()}) for count in counts
+        ]
+    assert again > 200
+    for fewer, more, one in zip(growing, growing[1:], np.diff(counts), strict=False):
+        change = (more - fewer).view(f"i{more.itemsize}").astype(float)
+        assert np.linalg.norm(change) <= one * plan.delta2
+    exact = growing[-1] - growing[0]
+    found = plan.decode(exact, num_contributors=1, public_seed=PUBLIC, dtype=np.float64)
+    error = np.sqrt(512 / 300 * 300 / 4) / plan.scale  # of 300 roundings, on average
+    assert np.std(found.values - clipped_sum(tree)) < 2 * error
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.uint64])
+def test_norms_of_rows_are_those_of_vectors(dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    top = 2 ** (8 * np.dtype(dtype).itemsize) - 1
+    rows = rng.integers(0, top, (50, 8), dtype, endpoint=True)
+    rows[::2] %= 1000
+    rows[1::4] = np.array(-(rows[1::4].astype(np.int64) % 500)).astype(dtype)
+    rows[0, 0], rows[2, 3] = top // 2 + 1, top  # the least number, and -1
+    squares = (rows[4].astype(np.int64) ** 2).sum()
+    for most in (0, 2_000_000, int(squares) - 1, int(squares), 2**62 - 1):
+        expected = [norms.l2_within(row, most) for row in rows]
+        assert records._rows_within(rows, most).tolist() == expected
+
+
+@pytest.mark.parametrize("longest", [1e-300, 1.0, 1e300, 1.7e308])
+def test_rows_are_clipped_as_vectors_are(longest: float) -> None:
+    rng = np.random.default_rng(4)
+    rows = rng.uniform(-1, 1, (20, 30)) * np.logspace(-20, 0, 20)[:, None] * longest
+    rows[3] = 0.0
+    expected = rows.copy()
+    for row in expected:
+        norms.clip_l2(row, 0.1)
+    records._clip_rows(rows, 0.1)
+    np.testing.assert_allclose(rows, expected, rtol=1e-12)
 
 
 def test_no_records_are_noise_alone() -> None:
