@@ -10,7 +10,9 @@ mechanisms make it (`fedsecure.privacy` has the rest).
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 try:
     from fedsecure import _core
@@ -41,12 +43,30 @@ from fedsecure.privacy import (
     calibrate_noise,
 )
 from fedsecure.protocols.base import Aggregate
-from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
 from fedsecure.protocols.masking import MaskingClient, MaskingServer, PairwiseMasking
 from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 
+if TYPE_CHECKING:
+    from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
+
+# A sixth of what importing all of this takes, and most sums are masked: imported when asked for.
+_LATE = {
+    "PaillierSum": "fedsecure.protocols.homomorphic",
+    "ThresholdPaillierSum": "fedsecure.protocols.homomorphic",
+}
+
 __version__: str = _core.__version__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 def available_kernels() -> list[str]:

@@ -48,6 +48,17 @@ def test_libraries_of_extras_are_not_imported_with_the_package(module: str) -> N
     assert run_python(code).stdout.strip() == "set()"
 
 
+def test_encrypted_sums_are_imported_when_asked_for() -> None:
+    code = (
+        "import sys, fedsecure; "
+        "late = [name for name in sys.modules if 'paillier' in name or 'homomorphic' in name]; "
+        "print(late, fedsecure.PaillierSum.__name__, 'PaillierSum' in dir(fedsecure))"
+    )
+    assert run_python(code).stdout.strip() == "[] PaillierSum True"
+    with pytest.raises(AttributeError, match="no attribute 'Paillier'"):
+        fedsecure.Paillier  # noqa: B018
+
+
 def test_active_kernels_is_one_of_the_available() -> None:
     from fedsecure import _core
 
