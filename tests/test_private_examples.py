@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fedsecure.demo.report import Report
+from fedsecure._report import Report
 from fedsecure.errors import BudgetError
 from fedsecure.privacy import NoSampling
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fedsecure.demo.report import Report
+from fedsecure._report import Report
 
 __all__ = ["draw_privacy"]
 

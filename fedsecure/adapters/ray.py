@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fedsecure.privacy.mechanisms import VectorMechanism
     from fedsecure.protocols.base import Client, Server
     from fedsecure.protocols.session import Session
     from fedsecure.pytree import PyTree
@@ -170,15 +171,21 @@ class OnShards:
         client_id: int,
         update: PyTree = None,
         weight: float | None = None,
+        *,
+        privacy: VectorMechanism | None = None,
     ) -> Client:
         """Returns what `protocol` does."""
-        return self.protocol.client(session, client_id, update, weight)
+        return self.protocol.client(session, client_id, update, weight, privacy=privacy)
 
     def server(self, session: Session) -> Server:
         """Returns a server whose sums, or products, are in the shards."""
         if isinstance(self.protocol, PairwiseMasking):
             return self.protocol.server(session, vectors=self.shards.sum)
         return self.protocol.server(session, products=self.shards.product)
+
+    def noise_shares(self, num_clients: int, privacy: VectorMechanism | None) -> int:
+        """Returns what `protocol` does."""
+        return self.protocol.noise_shares(num_clients, privacy)
 
     def helpers(self, session: Session) -> Mapping[int, Client]:
         """Returns the key holder, if there is one: it decrypts in the shards, which get its key."""
