@@ -176,7 +176,7 @@ def check_sampling(sampling: Sampling, relation: Relation) -> None:
 _CENTRAL = "whoever adds the noise sees the exact sum and is trusted with it"
 _DISTRIBUTED = (
     "no single party: the sum is only seen with the noise shares of those honest clients in it "
-    "that the threshold guarantees; the server follows the protocol"
+    "that the threshold guarantees, and the server is one that the session's protocol withstands"
 )
 
 

@@ -29,7 +29,8 @@ class PrivacyReport:
         accountant: How it was computed.
         delta: The chance that the guarantee does not hold.
         epsilon: What was spent, against those who do not know who was in the sums.
-        epsilon_without_amplification: What was spent against those who do, as the server.
+        epsilon_without_amplification: What was spent against those who do: the server, or for
+            records the silo that has drawn them.
         releases: How many noisy releases there were.
     """
 
@@ -48,13 +49,14 @@ class PrivacyReport:
             return "nothing released yet: epsilon 0"
         guarantee = f"({self.epsilon:.4g}, {self.delta:.3g})-differential privacy"
         known = f"{self.epsilon_without_amplification:.4g}"
+        who = "the record's own silo" if self.unit == "record" else "the server"
         lines = [
             f"{guarantee} for each {self.unit} after {self.releases} releases",
             f"neighbors:  {self.unit}s; {self.relation}",
             f"sampling:   {self.sampling}",
             f"trusted:    {self.trust}",
             f"accountant: {self.accountant}",
-            f"against whoever knows who took part, as the server does: epsilon {known}",
+            f"against whoever knows who took part, as {who} does: epsilon {known}",
         ]
         return "\n".join(lines)
 
