@@ -34,7 +34,7 @@ test-deploy: $(VENV)/.extra-test
 EXAMPLES_WITH_DATA := digits_non_iid finance_german_credit finance_lending_club health_heart_disease retail_cdnow \
 	retail_movielens transport_flights privacy_accuracy
 EXAMPLES_WITHOUT := fedavg_numpy paillier_three_roles parties_over_queues processes_over_tls distributed_dp_sgd
-examples examples-quick: $(VENV)/.extra-demo $(VENV)/.example-data
+examples examples-quick: $(VENV)/.extra-demo $(VENV)/.extra-privacy $(VENV)/.example-data
 	for name in $(EXAMPLES_WITHOUT); do $(BIN)/python examples/$$name.py || exit; done
 	for name in $(EXAMPLES_WITH_DATA); do $(BIN)/python examples/$$name.py $(if $(filter %-quick,$@),--quick) || exit; done
 
