@@ -51,10 +51,7 @@ if TYPE_CHECKING:
     from fedsecure.protocols.homomorphic import PaillierSum, ThresholdPaillierSum
 
 # A sixth of what importing all of this takes, and most sums are masked: imported when asked for.
-_LATE = {
-    "PaillierSum": "fedsecure.protocols.homomorphic",
-    "ThresholdPaillierSum": "fedsecure.protocols.homomorphic",
-}
+_LATE = ("PaillierSum", "ThresholdPaillierSum", "paillier")
 
 __version__: str = _core.__version__
 
@@ -62,7 +59,9 @@ __version__: str = _core.__version__
 def __getattr__(name: str) -> Any:
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATE[name]), name)
+    if name == "paillier":
+        return import_module("fedsecure.paillier")
+    return getattr(import_module("fedsecure.protocols.homomorphic"), name)
 
 
 def __dir__() -> list[str]:

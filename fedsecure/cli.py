@@ -210,8 +210,8 @@ def _bench(arguments: argparse.Namespace) -> None:
         print(benchmark.as_json(rows))
     elif arguments.markdown:
         print(benchmark.as_markdown(rows, "fedsecure bench --markdown"))
-    elif importlib.util.find_spec("rich") is None:
-        print(benchmark.as_table(rows))
+    elif not sys.stdout.isatty() or importlib.util.find_spec("rich") is None:
+        print(benchmark.as_table(rows))  # as wide as it is, where nothing says how wide it may be
     else:
         report = Report()
         report.table("Ours beside another one, in one run", *benchmark.cells(rows))

@@ -131,8 +131,7 @@ def test_bench(
         return ROWS
 
     monkeypatch.setattr(benchmark, "run", run)
-    if not rich:
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: rich)
     assert [row["name"] for row in asked(capsys, "bench")] == ["a", "c"]
     assert main(["bench"]) == 0
     printed = capsys.readouterr()
