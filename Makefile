@@ -34,9 +34,12 @@ test-deploy: $(VENV)/.extra-test
 EXAMPLES_WITH_DATA := digits_non_iid finance_german_credit finance_lending_club health_heart_disease retail_cdnow \
 	retail_movielens transport_flights privacy_accuracy
 EXAMPLES_WITHOUT := fedavg_numpy paillier_three_roles parties_over_queues processes_over_tls distributed_dp_sgd
-examples examples-quick: $(VENV)/.extra-demo $(VENV)/.extra-privacy $(VENV)/.example-data
+examples: $(VENV)/.extra-demo $(VENV)/.extra-privacy $(VENV)/.example-data
 	for name in $(EXAMPLES_WITHOUT); do $(BIN)/python examples/$$name.py || exit; done
-	for name in $(EXAMPLES_WITH_DATA); do $(BIN)/python examples/$$name.py $(if $(filter %-quick,$@),--quick) || exit; done
+	for name in $(EXAMPLES_WITH_DATA); do $(BIN)/python examples/$$name.py $(EXAMPLE_ARGS) || exit; done
+
+examples-quick:
+	$(MAKE) examples EXAMPLE_ARGS=--quick
 
 # Begins with the committed corpus and grows one of its own in build/fuzz. A finding ends the run with an error;
 # its bytes stay in build/fuzz, and "tests/fuzz/run.py FILE" runs them again. With a seed, a number of runs and an

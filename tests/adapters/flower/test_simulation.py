@@ -22,7 +22,9 @@ APP = TESTS.parent / "examples" / "flower_app"
 NODES, STEP = 5, 2.0**-20
 
 
-def test_simulated_rounds_are_those_of_plain_averaging(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_simulated_rounds_are_those_of_plain_averaging(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     paths = [Path(fedsecure.__file__).parents[1], TESTS, APP]
     command = [sys.executable, "-P", str(TESTS / "flower_simulation.py"), "3", "secure"]
     run = subprocess.run(
@@ -32,6 +34,7 @@ def test_simulated_rounds_are_those_of_plain_averaging(monkeypatch: pytest.Monke
         text=True,
         check=False,
         timeout=300,
+        cwd=tmp_path,  # Ray's workers look there first; the sources have no compiled core
     )
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout.splitlines()[-1])
