@@ -6,6 +6,7 @@ those of Google's dp-accounting (the extra ``privacy``); what it lacks is in `_c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -14,7 +15,7 @@ import numpy as np
 
 from fedsecure.errors import BudgetError, LocalProtocolError
 from fedsecure.privacy import _checks, _curves, _library, _saved
-from fedsecure.privacy.events import Event, Relation
+from fedsecure.privacy.events import Event, GaussianEvent, NoSampling, Relation
 from fedsecure.privacy.report import PrivacyReport, Unit
 
 __all__ = ["Accounting", "PrivacyAccountant", "spent_delta", "spent_epsilon"]
@@ -242,6 +243,9 @@ def spent_epsilon(ledger: Ledger, delta: float, accountant: Accounting) -> float
     if not ledger:
         return 0.0
     if _by_loss(ledger, accountant):
+        alone = _one_gaussian(ledger)
+        if alone is not None:
+            return _library.gaussian_epsilon(alone, delta)
         return float(_losses(ledger).get_epsilon_for_delta(delta))
     return _library.rdp_epsilon(_curves.ORDERS, _curve(ledger), delta)
 
@@ -257,6 +261,20 @@ def spent_delta(ledger: Ledger, epsilon: float, accountant: Accounting) -> float
 
 def _by_loss(ledger: Ledger, accountant: Accounting) -> bool:
     return accountant == "pld" and all(_library.has_loss_distribution(e) for e, _ in ledger)
+
+
+def _one_gaussian(ledger: Ledger) -> float | None:
+    """Returns z of the one Gaussian release that all of them are together, if they are.
+
+    Its loss distribution is known in closed form (Balle and Wang 2018, theorem 8), to all digits
+    and a hundred times sooner than on a grid.
+    """
+    precision = 0.0
+    for event, count in ledger:
+        if not isinstance(event, GaussianEvent) or not isinstance(event.sampling, NoSampling):
+            return None
+        precision += count / event.noise_multiplier**2
+    return 1 / math.sqrt(precision)
 
 
 def _losses(ledger: Ledger) -> Any:
