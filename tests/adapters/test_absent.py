@@ -22,7 +22,9 @@ DOORS = {
 def test_the_import_names_the_extra(door: str) -> None:
     framework, extra = DOORS[door]
     code = f"import sys; sys.modules[{framework!r}] = None; import fedsecure.adapters.{door}"
-    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False
+    )
     assert run.returncode != 0
     assert f"ImportError: fedsecure.adapters.{door} needs" in run.stderr
     assert f"pip install '{extra}'" in run.stderr
