@@ -57,7 +57,7 @@ sanitize: $(VENV)/.extra-test $(VENV)/.data
 	rm -rf $(SANITIZED)/site
 	$(PIP) install --no-deps --no-build-isolation --target $(SANITIZED)/site -Cbuild-dir=$(SANITIZED)/build \
 		-Ccmake.define.FEDSECURE_SANITIZE=ON .
-	LD_PRELOAD=$(SANITIZERS) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(SANITIZED)/site $(BIN)/pytest
+	LD_PRELOAD=$(SANITIZERS) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(SANITIZED)/site $(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.extra-lint
 	$(BIN)/ruff check .
