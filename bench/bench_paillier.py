@@ -133,6 +133,8 @@ def of_heu(bits: int) -> Calls:
 @cache
 def of_pypaillier(bits: int) -> Calls:
     peer = pytest.importorskip("paillier")
+    if not hasattr(peer, "generate_keypair"):  # a folder of tests has the same name
+        pytest.skip("could not import 'paillier': pypaillier is not installed")
     public, private = peer.generate_keypair(bits)
     x = baselines.update(FEW).astype(float).tolist()
     numbers = peer.encrypt_many(public, x, scale_pow10=8)
