@@ -145,6 +145,7 @@ class _Grid(Grid):
         self.seconds += time.process_time() - start
         return replies
 
+    # Flower's workflow of secure aggregation calls none of these, and one that did should fail.
     def _unused(self, *_: Any, **__: Any) -> Any:
         raise NotImplementedError
 

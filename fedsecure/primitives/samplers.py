@@ -11,6 +11,7 @@ it after use, and the numbers that `draw` returns.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
@@ -45,14 +46,15 @@ _MAX_TERM = 2**62
 _MAX_NUMBERS = 2**44
 
 
-class NoiseLaw:
+class NoiseLaw(ABC):
     """A symmetric law on the integers, of mean 0. Use one of the classes below."""
 
     __slots__ = ()
     _sample: ClassVar[Callable[..., None]]
 
+    @abstractmethod
     def _parameters(self) -> tuple[Fraction, ...]:
-        raise NotImplementedError
+        """Returns what the core takes, in its order."""
 
     def draw(
         self, count: int, seed: Buffer, first: int = 0, prg: Prg = Prg.AES256

@@ -19,6 +19,7 @@ from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noi
 from fedsecure.privacy.concentrated import zcdp_epsilon, zcdp_rho
 from fedsecure.privacy.configs import from_config, to_config
 from fedsecure.privacy.counts import Geometric, Laplace
+from fedsecure.privacy.distributed import DistributedDiscreteGaussian, DistributedSkellam
 from fedsecure.privacy.events import (
     DDGaussEvent,
     DiscreteLaplaceEvent,
@@ -33,11 +34,7 @@ from fedsecure.privacy.events import (
     Relation,
     SkellamEvent,
 )
-from fedsecure.privacy.mechanisms import (
-    DistributedDiscreteGaussian,
-    DistributedSkellam,
-    VectorMechanism,
-)
+from fedsecure.privacy.mechanisms import VectorMechanism
 from fedsecure.privacy.plans import NoisyDecoded, Plan
 from fedsecure.privacy.records import RecordSkellam
 from fedsecure.privacy.release import Release

@@ -9,11 +9,8 @@ from typing import Any
 from fedsecure.errors import FedSecureError, RemoteProtocolError
 from fedsecure.privacy.central import CentralGaussian
 from fedsecure.privacy.clipping import AdaptiveClip
-from fedsecure.privacy.mechanisms import (
-    DistributedDiscreteGaussian,
-    DistributedSkellam,
-    VectorMechanism,
-)
+from fedsecure.privacy.distributed import DistributedDiscreteGaussian, DistributedSkellam
+from fedsecure.privacy.mechanisms import VectorMechanism
 from fedsecure.privacy.records import RecordSkellam
 
 __all__ = ["from_config", "to_config"]

@@ -8,9 +8,9 @@ many clients is its `plan`; what it costs, its `event`.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
-from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -18,38 +18,27 @@ import numpy as np
 
 from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import samplers
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
 from fedsecure.privacy.events import Event, Relation, Sampling
 from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.scaling import (
     DEFAULT_BETA,
-    DistributedEncoding,
-    least_bits,
     rounded_l2_bound,
 )
-from fedsecure.privacy.shares import rounded_up
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fedsecure.primitives.samplers import NoiseLaw
     from fedsecure.privacy.report import Unit
 
-__all__ = [
-    "DistributedDiscreteGaussian",
-    "DistributedSkellam",
-    "VectorMechanism",
-]
+__all__ = ["MOST_CLIENTS", "VectorMechanism"]
 
-_MIN_BITS = 8
-_MOST_CLIENTS = 1_000_000
-_INFLATION = 0.01
+MOST_CLIENTS = 1_000_000
 
 
 @dataclass(frozen=True)
-class VectorMechanism:
+class VectorMechanism(ABC):
     """What all noises on sums of vectors have in common. Use one of its subclasses.
 
     In a weighted session the mean is ``sum w x / sum w`` with both sums noisy, the weights' as well
@@ -216,12 +205,13 @@ class VectorMechanism:
             )
         return float(weight) / limit
 
+    @abstractmethod
     def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
         """Returns the event of one of this mechanism's plans."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
-        raise NotImplementedError
+        """Returns the plan, arguments having been checked."""
 
     def _joint(self, clients: int, size: int, *, weighted: bool) -> Joint:
         """Returns how large what travels beside an update is."""
@@ -243,152 +233,6 @@ class VectorMechanism:
         return Joint(clip, weight, update_noise_multiplier(z, sigma) * both / sigma)
 
 
-@dataclass(frozen=True)
-class _Distributed(VectorMechanism):
-    """What noises that the clients add have in common.
-
-    Attributes:
-        bits: Width of the ring, 8..62. None takes the least with which rounding makes neither the
-            sensitivity nor the standard deviation of the sum's errors more than 1 % larger: 13 to
-            19 bits for most sessions. More bits cost traffic and save that one percent of epsilon.
-        corrupt: How many clients may know each other's noise; None takes what the session assumes.
-        k: How many standard deviations of a coordinate of the sum fit the ring. What does not fit
-            wraps around, which costs accuracy, never privacy.
-    """
-
-    bits: int | None = None
-    corrupt: int | None = None
-    k: float = 4.0
-
-    placement: ClassVar[Literal["clients", "server"]] = "clients"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bits is not None:
-            _checks.whole("bits", self.bits, _MIN_BITS, 62)
-        if self.corrupt is not None:
-            _checks.whole("corrupt", self.corrupt, 0, _MOST_CLIENTS)
-        _checks.positive("k", self.k)
-        _checks.as_floats(self, "k")
-
-    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
-        values = size + joint.extra
-        bits = self._least_bits(clients, values, shares) if self.bits is None else self.bits
-        encoding = self._encoding(clients, values, shares, joint.norm, bits)
-        delta2 = encoding.delta2(self.noise_multiplier)
-        variance = self._share_variance(encoding)
-        if delta2 >= norms.MAX_NORM:
-            raise EncodingError(
-                f"in a ring of {bits} bits, vectors are as long as 2**{math.log2(delta2):.1f} and "
-                "their norms could not be checked; use fewer bits, or leave them out"
-            )
-        if variance > self._widest():
-            raise EncodingError(
-                f"in a ring of {bits} bits the noise of one of {clients} clients is wider than can "
-                "be drawn exactly; use fewer bits, or leave them out"
-            )
-        return Plan(
-            self,
-            clients,
-            size,
-            shares,
-            joint,
-            bits,
-            encoding.scale(self.noise_multiplier),
-            delta2,
-            rotated=True,
-            share=self._law(rounded_up(variance)),
-        )
-
-    def _least_bits(self, clients: int, values: int, shares: int) -> int:
-        """Returns the width with which rounding costs at most 1 % of privacy and of accuracy."""
-        z = self.noise_multiplier
-        bits = least_bits(
-            clients,
-            values,
-            z,
-            noise_shares=shares,
-            inflation=_INFLATION,
-            beta=self.beta,
-            k=self.k,
-        )
-        bits = max(_MIN_BITS, bits)
-        # Rounding one coordinate has a variance of 1/4 at most, and so many clients round it.
-        while clients / 4 > 2 * _INFLATION * (z * self._scale(clients, values, shares, bits)) ** 2:
-            bits += 1
-        return bits
-
-    def _scale(self, clients: int, values: int, shares: int, bits: int) -> float:
-        """Returns how many steps a vector is long at most."""
-        return self._encoding(clients, values, shares, 1.0, bits).scale(self.noise_multiplier)
-
-    def _encoding(
-        self, clients: int, values: int, shares: int, norm: float, bits: int
-    ) -> DistributedEncoding:
-        return DistributedEncoding(
-            clients, values, bits, norm, noise_shares=shares, beta=self.beta, k=self.k
-        )
-
-    def _encoding_of(self, plan: Plan) -> DistributedEncoding:
-        return self._encoding(
-            plan.clients, plan.values, plan.noise_shares, plan.joint.norm, plan.bits
-        )
-
-    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
-        """Returns the least variance of one share with which the event is true, exactly."""
-        raise NotImplementedError
-
-    def _law(self, variance: Fraction) -> NoiseLaw:
-        raise NotImplementedError
-
-    def _widest(self) -> int:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class DistributedSkellam(_Distributed):
-    """Skellam noise in shares of the clients, under their masks: the default.
-
-    Shares add up to exactly the noise of one party, whoever drops out. Source: Agarwal, Kairouz and
-    Liu, "The Skellam Mechanism for Differentially Private Federated Learning", NeurIPS 2021.
-    """
-
-    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
-        """Returns the event of one of this mechanism's plans."""
-        return self._encoding_of(plan).skellam(self.noise_multiplier, sampling, relation)
-
-    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
-        return Fraction(encoding.skellam(self.noise_multiplier).mu) / encoding.shares
-
-    def _law(self, variance: Fraction) -> NoiseLaw:
-        return samplers.Skellam(variance)
-
-    def _widest(self) -> int:
-        return 2**41 - 1
-
-
-@dataclass(frozen=True)
-class DistributedDiscreteGaussian(_Distributed):
-    """Discrete Gaussian noise in shares of the clients, under their masks, for comparison.
-
-    A sum of discrete Gaussians is almost one. Source: Kairouz, Liu and Steinke, "The Distributed
-    Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation", ICML 2021.
-    """
-
-    def event_of(self, plan: Plan, sampling: Sampling, relation: Relation) -> Event:
-        """Returns the event of one of this mechanism's plans."""
-        return self._encoding_of(plan).ddgauss(self.noise_multiplier, sampling, relation)
-
-    def _share_variance(self, encoding: DistributedEncoding) -> Fraction:
-        return Fraction(encoding.ddgauss(self.noise_multiplier).sigma_local) ** 2
-
-    def _law(self, variance: Fraction) -> NoiseLaw:
-        return samplers.DiscreteGaussian(variance)
-
-    def _widest(self) -> int:
-        return 2**60
-
-
 @lru_cache(maxsize=256)
 def _plan(
     mechanism: VectorMechanism,
@@ -398,7 +242,7 @@ def _plan(
     *,
     weighted: bool,
 ) -> Plan:
-    _checks.whole("clients", clients, 1, _MOST_CLIENTS)
+    _checks.whole("clients", clients, 1, MOST_CLIENTS)
     _checks.whole("size", size, 1, 2**30)
     shares = clients if noise_shares is None else noise_shares
     _checks.whole("noise_shares", shares, 1, clients)

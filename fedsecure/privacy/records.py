@@ -25,7 +25,7 @@ from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.primitives import entropy, keys, rounding, samplers
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.contributions import NoisyContribution, rounded
-from fedsecure.privacy.mechanisms import DistributedSkellam
+from fedsecure.privacy.distributed import DistributedSkellam
 from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.rotation import rotate
 

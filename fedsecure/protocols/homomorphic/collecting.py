@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fedsecure import wire
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["CollectingServer", "same_session"]
 
 
-class CollectingServer(Party):
+class CollectingServer(Party, ABC):
     """Collects signed contributions, relays them to who decrypts, and collects the answers.
 
     Contributions are kept as they came until the sum is known, since whoever decrypts audits them
@@ -167,26 +168,27 @@ class CollectingServer(Party):
         return f"<{type(self).__name__} in stage {self._stage}>"
 
     @property
+    @abstractmethod
     def _asked(self) -> frozenset[int]:
         """Who is to decrypt."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _answered(self) -> frozenset[int]:
         """Who of them has."""
-        raise NotImplementedError
 
     @property
     def _begun(self) -> bool:
         """Whether something that reveals the sum has come."""
         return bool(self._answered)
 
+    @abstractmethod
     def _take_answer(self, client_id: int, body: memoryview) -> None:
-        raise NotImplementedError
+        """Takes one answer of who decrypts, or refuses it and is as it was."""
 
+    @abstractmethod
     def _total(self) -> NDArray[Any]:
         """The sum in the ring, from the answers."""
-        raise NotImplementedError
 
     def _lack(self) -> str | None:
         if self._stage is not Stage.ENCRYPTED_INPUT:

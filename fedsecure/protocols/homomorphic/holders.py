@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fedsecure import wire
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["KeyHolder", "ShareHolder"]
 
 
-class _Decryptor(Party):
+class _Decryptor(Party, ABC):
     """Audits what the server relays, and answers once."""
 
     _auditor: Auditor
@@ -85,8 +86,9 @@ class _Decryptor(Party):
         finally:
             self._audit_anew()
 
+    @abstractmethod
     def _answer(self, product: NDArray[Any], contributors: int) -> list[bytes]:
-        raise NotImplementedError
+        """Returns the messages that answer an audited product of so many inputs."""
 
     def _audit_anew(self) -> None:
         self._auditor = Auditor(self._session, self._layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -35,7 +36,7 @@ _SUITE = int(Prg.AES256)
 
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(ABC):
     """What both have in common: identities, the least number of inputs, pieces."""
 
     name: ClassVar[str]
@@ -149,12 +150,13 @@ class Policy:
         return known if isinstance(known, Identity) else None
 
     @property
+    @abstractmethod
     def _threshold(self) -> int:
-        raise NotImplementedError
+        """How many decrypt together."""
 
+    @abstractmethod
     def _parameters(self, client_ids: tuple[int, ...]) -> bytes:
         """What a session pins of the key."""
-        raise NotImplementedError
 
     def _check(self, session: Session) -> None:
         ids = session.client_ids
