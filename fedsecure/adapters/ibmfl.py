@@ -25,7 +25,8 @@ from fedsecure.errors import (
     RemoteProtocolError,
 )
 from fedsecure.protocols.base import Aggregate, Client, Protocol
-from fedsecure.protocols.session import Session, model_digest
+from fedsecure.protocols.model import model_digest
+from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 
 __all__ = ["SecureFusion", "SecureTraining"]

@@ -22,7 +22,7 @@ from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.masks import Prg
 from fedsecure.privacy import configs
 from fedsecure.privacy.mechanisms import VectorMechanism
-from fedsecure.pytree import LeafSpec, PyTree, TreeSpec, flatten
+from fedsecure.pytree import LeafSpec, TreeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,7 +35,6 @@ __all__ = [
     "Session",
     "checked_ids",
     "fresh_session_id",
-    "model_digest",
     "party_name",
 ]
 
@@ -76,10 +75,6 @@ class _Config(wire.Control, frozen=True):
     parameters: Annotated[bytes, msgspec.Meta(max_length=_MAX_PARAMETERS)]
     privacy: Annotated[bytes, msgspec.Meta(max_length=_MAX_PRIVACY)]
     noise_shares: Annotated[int, msgspec.Meta(ge=0, le=wire.MAX_PARTIES)]
-
-
-class _Leaves(wire.Control, frozen=True):
-    leaves: tuple[tuple[str, tuple[int, ...], str], ...]
 
 
 class _SessionBody(wire.Control, frozen=True):
@@ -313,25 +308,6 @@ class Session:
 def fresh_session_id() -> bytes:
     """Returns 16 random bytes that no other session has."""
     return entropy.token(16)
-
-
-def model_digest(model: PyTree) -> bytes:
-    """Returns 32 bytes that name a model: paths, shapes, dtypes and every bit of its values.
-
-    For `Protocol.session`, and for clients to compare with the model that they were given.
-
-    Args:
-        model: As an update is: any nesting of float arrays.
-
-    Raises:
-        EncodingError: It holds something else.
-    """
-    arrays, spec = flatten(model)
-    leaves = tuple((leaf.path, leaf.shape, leaf.dtype) for leaf in spec.leaves)
-    shapes = wire.encode_control(_Leaves(leaves))
-    little: list[Any] = [a.astype(a.dtype.newbyteorder("<"), copy=False) for a in arrays]
-    values = [memoryview(array).cast("B") for array in little]
-    return keys.digest(b"model", len(shapes).to_bytes(8, "little"), shapes, *values)
 
 
 def party_name(sender: int) -> str:

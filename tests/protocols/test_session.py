@@ -18,7 +18,8 @@ from fedsecure.errors import (
     ThresholdError,
 )
 from fedsecure.protocols.masking import PairwiseMasking
-from fedsecure.protocols.session import Session, model_digest
+from fedsecure.protocols.model import model_digest
+from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 from fedsecure.testing import PlaintextSum
 from parties import Parties, make_updates

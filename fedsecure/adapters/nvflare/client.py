@@ -35,7 +35,8 @@ from fedsecure.errors import (
 )
 from fedsecure.primitives.identity import Identity
 from fedsecure.protocols.base import Client
-from fedsecure.protocols.session import Session, model_digest
+from fedsecure.protocols.model import model_digest
+from fedsecure.protocols.session import Session
 
 __all__ = ["SecureClient"]
 

@@ -31,7 +31,8 @@ from fedsecure.adapters.nvflare.messages import (
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import FedSecureError, LocalProtocolError
 from fedsecure.protocols.base import Aggregate, Server
-from fedsecure.protocols.session import Session, model_digest
+from fedsecure.protocols.model import model_digest
+from fedsecure.protocols.session import Session
 from fedsecure.pytree import TreeSpec
 
 __all__ = ["SecureFedAvg"]
