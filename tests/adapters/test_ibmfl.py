@@ -11,7 +11,7 @@ import pytest
 import fedsecure as fs
 from fedsecure.adapters.ibmfl import SecureFusion, SecureTraining
 from fedsecure.errors import CheaterDetected, EncodingError, LocalProtocolError, ThresholdError
-from fedsecure.protocols.session import model_digest
+from fedsecure.protocols.model import model_digest
 
 IDENTITIES = {k: fs.Identity.generate() for k in range(4)}
 VERIFY_KEYS = {k: identity.verify_key for k, identity in IDENTITIES.items()}
