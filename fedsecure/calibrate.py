@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -265,38 +264,26 @@ def _draw_trade(plan: Plan, panel: Any) -> None:
     """Draws the noise on the mean over epsilon, for cohorts of several sizes."""
     center = plan.epsilon if plan.epsilon is not None else 4.0
     targets = [center * factor for factor in (0.25, 0.5, 1, 2, 4)]
+    # Without sampling, so that cohorts differ in nothing but their size; RDP, for a picture.
+    named: Mechanism = "laplace" if plan.mechanism == "laplace" else "gaussian"
+    noises = [
+        calibrate_noise(epsilon, plan.delta, plan.rounds, mechanism=named, accountant="rdp")
+        for epsilon in targets
+    ]
     sizes = [plan.clients, 10 * plan.clients, 100 * plan.clients]
+    whole = Plan(None, 1.0, plan.delta, plan.rounds, plan.clients, mechanism=plan.mechanism)
     for clients, color in zip(sizes, (ORANGE, BLUE, GREY), strict=True):
-        points = list(_trade(plan, clients, targets))
-        panel.loglog(
-            *zip(*points, strict=True), color=color, marker="o", label=f"{clients} clients"
-        )
+        points = [_per_coordinate(whole, z, clients) for z in noises]
+        panel.loglog(targets, points, color=color, marker="o", label=f"{clients} clients")
+    panel.set_xticks(targets, [f"{epsilon:g}" for epsilon in targets])
+    panel.minorticks_off()
     panel.legend(frameon=False)
     _finish(
         panel,
         "Noise on one coordinate of the mean, all take part",
-        f"epsilon after {plan.rounds} rounds",
+        f"epsilon after {plan.rounds} rounds, log scale",
         "standard deviation / clip",
     )
-
-
-def _trade(plan: Plan, clients: int, targets: Sequence[float]) -> Sequence[tuple[float, float]]:
-    # Without sampling, so that cohorts differ in nothing but their size; RDP, for a picture.
-    whole = Plan(None, 1.0, plan.delta, plan.rounds, clients, mechanism=plan.mechanism)
-    named: Mechanism = "laplace" if plan.mechanism == "laplace" else "gaussian"
-    return [
-        (
-            epsilon,
-            _per_coordinate(
-                whole,
-                calibrate_noise(
-                    epsilon, plan.delta, plan.rounds, mechanism=named, accountant="rdp"
-                ),
-                clients,
-            ),
-        )
-        for epsilon in targets
-    ]
 
 
 def _finish(panel: Any, title: str, x_label: str, y_label: str) -> None:
