@@ -50,7 +50,7 @@ class Laplace:
     Source: Dwork, McSherry, Nissim and Smith, "Calibrating Noise to Sensitivity", TCC 2006.
 
     Attributes:
-        clip_norm: c, the L1 norm that each contribution is clipped to, above 0.
+        clip_norm: c, the L1 norm that each contribution is clipped to, 2**-100 to 2**100.
         noise_multiplier: The scale of the noise over c, above 0; epsilon is its inverse.
         resolution: How many steps c has, 1..2**16.
 
@@ -63,7 +63,7 @@ class Laplace:
     resolution: int = 1024
 
     def __post_init__(self) -> None:
-        _checks.positive("clip_norm", self.clip_norm)
+        _checks.moderate("clip_norm", self.clip_norm)
         _checks.positive("noise_multiplier", self.noise_multiplier)
         _checks.whole("resolution", self.resolution, 1, _MOST_RESOLUTION)
         _ = self._law

@@ -36,7 +36,7 @@ class _Distributed(VectorMechanism):
             19 bits for most sessions. More bits cost traffic and save that one percent of epsilon.
         corrupt: How many clients may know each other's noise; None takes what the session assumes.
         k: How many standard deviations of a coordinate of the sum fit the ring. What does not fit
-            wraps around, which costs accuracy, never privacy.
+            wraps around, which costs accuracy, never privacy. 2**-100 to 2**100.
     """
 
     bits: int | None = None
@@ -51,7 +51,7 @@ class _Distributed(VectorMechanism):
             _checks.whole("bits", self.bits, _MIN_BITS, 62)
         if self.corrupt is not None:
             _checks.whole("corrupt", self.corrupt, 0, MOST_CLIENTS)
-        _checks.positive("k", self.k)
+        _checks.moderate("k", self.k)
         _checks.as_floats(self, "k")
 
     def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
