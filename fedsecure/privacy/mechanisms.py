@@ -20,6 +20,7 @@ from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.contributions import NoisyContribution
 from fedsecure.privacy.events import Event, Relation, Sampling
 from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.scaling import (
@@ -73,6 +74,8 @@ class VectorMechanism(ABC):
     """Who adds the noise."""
     unit: ClassVar[Unit] = "client"
     """Whose data one clipped vector is."""
+    contribution_type: ClassVar[type[NoisyContribution]] = NoisyContribution
+    """What makes a client's integers by a plan; see `Plan.contribution`."""
 
     def __post_init__(self) -> None:
         _checks.moderate("clip_norm", self.clip_norm)

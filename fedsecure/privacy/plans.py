@@ -26,7 +26,6 @@ from fedsecure._prg import Prg
 from fedsecure.encoding import Decoded, RingLayout
 from fedsecure.errors import LocalProtocolError, ThresholdError
 from fedsecure.primitives import entropy, rounding
-from fedsecure.privacy.contributions import NoisyContribution
 from fedsecure.privacy.events import NoSampling, Relation
 from fedsecure.privacy.rotation import rotate_back
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from fedsecure.primitives.samplers import NoiseLaw
+    from fedsecure.privacy.contributions import NoisyContribution
     from fedsecure.privacy.events import Event, Sampling
     from fedsecure.privacy.mechanisms import VectorMechanism
 
@@ -209,7 +209,7 @@ class Plan:
             EncodingError: NaN or infinite values, a bad weight, or leaves of another size.
             LocalProtocolError: A seed of another length.
         """
-        return NoisyContribution(
+        return self.mechanism.contribution_type(
             self,
             leaves,
             names,
