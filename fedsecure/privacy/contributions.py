@@ -18,7 +18,7 @@ import numpy as np
 
 from fedsecure.encoding import check_leaves
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import entropy, keys, rounding
+from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.masks import pack
 from fedsecure.privacy import norms
 from fedsecure.privacy.rotation import rotate
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from fedsecure.privacy.plans import Plan
 
 __all__ = ["NoisyContribution", "Source", "rounded", "wipe"]
-
-# A rounding is refused with a chance of beta at most, 0.61 by default: this many in a row, never.
-_MOST_ROUNDINGS = 1000
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -175,18 +172,17 @@ def rounded(
     longer = math.sqrt(plan.dimension) if plan.rotated else 1.0
     factor, limit = plan.scale / longer, 2 * plan.joint.norm * longer
     out = np.empty(plan.dimension, plan.layout.dtype)
-    for attempt in range(_MOST_ROUNDINGS):
-        first = attempt * plan.dimension  # fresh words of the keystream for every attempt
-        rounding.round_to_ring(
-            work, factor, limit, seed.view, first=first, out=out, prg=prg, threads=threads
-        )
-        if norms.l2_within(out, plan.most_squared):
-            return out
-    wipe(out)
-    raise EncodingError(
-        f"{_MOST_ROUNDINGS} random roundings of this update were all longer than the sensitivity "
-        "allows, which clipping should have made impossible; nothing was sent"
+    norms.round_within(
+        work,
+        factor,
+        limit,
+        seed,
+        out=out,
+        within=lambda integers: norms.l2_within(integers, plan.most_squared),
+        prg=prg,
+        threads=threads,
     )
+    return out
 
 
 def _assemble(plan: Plan, work: NDArray[np.float64], part: float) -> None:
