@@ -123,7 +123,9 @@ class PrivateRounds:
         stage. Whatever else it raises, somebody may have seen the sum, and it is accounted.
 
         Raises:
-            LocalProtocolError: It released something else than was admitted, which is accounted.
+            LocalProtocolError: It released something else than was admitted, which is accounted,
+                also beyond the budget; or an exact sum, for which there is no event: what was
+                admitted is accounted then, and the sum itself is not bounded.
         """
         try:
             result = aggregate(updates, weights=weights)
@@ -136,6 +138,8 @@ class PrivateRounds:
         except BaseException:
             self._account(event)
             raise
+        if not result.privacy.private:
+            self._account(event)  # it is more than that, and there is no event for it
         released = result.privacy.event(self.sampling, self.relation)
         self._account(released)
         if released != event:
@@ -153,7 +157,7 @@ class PrivateRounds:
 
     def _account(self, event: Event) -> None:
         if self.accountant is not None:
-            self.accountant.compose(event)
+            self.accountant.record(event)
 
 
 def hint(report: PrivacyReport | None, num_clients: int) -> str:

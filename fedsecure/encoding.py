@@ -259,6 +259,28 @@ class Contribution:
             yield low, leaf[low - offset : stop - offset]
 
 
+def check_leaves(leaves: Sequence[FloatArray], names: Sequence[str]) -> int:
+    """Returns how many values the leaves of an update have together.
+
+    Args:
+        leaves: 1-D C-contiguous float16, float32 or float64 arrays.
+        names: A name for each leaf, used in errors.
+
+    Raises:
+        LocalProtocolError: Another number of names than of leaves.
+        EncodingError: A leaf is something else.
+    """
+    if len(leaves) != len(names):
+        raise LocalProtocolError(f"{len(leaves)} leaves came with {len(names)} names")
+    for name, leaf in zip(names, leaves, strict=True):
+        flat = leaf.ndim == 1 and leaf.flags.c_contiguous
+        if not flat or leaf.dtype not in (np.float16, np.float32, np.float64):
+            raise EncodingError(
+                f"{name!r} is {leaf.dtype} of shape {leaf.shape}; pass what pytree.flatten gives"
+            )
+    return sum(leaf.size for leaf in leaves)
+
+
 def _offsets(leaves: Sequence[FloatArray]) -> tuple[int, ...]:
     return tuple(accumulate((leaf.size for leaf in leaves[:-1]), initial=0))
 
@@ -297,19 +319,11 @@ def _units(encoding: FixedPoint, layout: RingLayout, weight: float | None) -> in
 def _check_layout(
     leaves: Sequence[FloatArray], names: Sequence[str], encoding: FixedPoint, layout: RingLayout
 ) -> None:
-    if len(leaves) != len(names):
-        raise LocalProtocolError(f"{len(leaves)} leaves came with {len(names)} names")
+    size = check_leaves(leaves, names)
     if layout.counts_clipped != (encoding.overflow == "clip"):
         raise LocalProtocolError(
             "this layout belongs to another encoding; use encoding.layout(...)"
         )
-    for name, leaf in zip(names, leaves, strict=True):
-        flat = leaf.ndim == 1 and leaf.flags.c_contiguous
-        if not flat or leaf.dtype not in (np.float16, np.float32, np.float64):
-            raise EncodingError(
-                f"{name!r} is {leaf.dtype} of shape {leaf.shape}; pass what pytree.flatten gives"
-            )
-    size = sum(leaf.size for leaf in leaves)
     if size != layout.size:
         raise EncodingError(f"this update has {size} values; the session expects {layout.size}")
 

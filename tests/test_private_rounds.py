@@ -227,6 +227,29 @@ def test_an_aggregator_that_does_otherwise_is_found_out() -> None:
 
     with pytest.raises(LocalProtocolError, match="epsilon is infinite"):
         averaging(aggregate=exact).apply(algorithm.init(start()), CLIENTS)
+    accountant = budget()
+    with pytest.raises(LocalProtocolError, match="epsilon is infinite"):
+        averaging(aggregate=exact, accountant=accountant).apply(algorithm.init(start()), CLIENTS)
+    assert spent(accountant) == 1
+
+
+def test_what_was_released_beyond_the_budget_is_accounted_all_the_same() -> None:
+    """It has happened: an accountant that refused it would let the next round begin."""
+
+    def other(updates: Any, *, weights: Any, privacy: Any, protocol: Any) -> fs.Aggregate:
+        less = replace(privacy, noise_multiplier=0.5)
+        return fs.secure_aggregate(updates, weights=weights, privacy=less, protocol=protocol)
+
+    accountant = budget(8.0)
+    algorithm = averaging(aggregate=other, accountant=accountant)
+    with pytest.raises(LocalProtocolError, match="released something else"):
+        algorithm.apply(algorithm.init(start()), CLIENTS)
+    assert spent(accountant) == 1
+    assert accountant.report().epsilon > 8
+    with pytest.raises(BudgetError):
+        algorithm.apply(algorithm.init(start()), CLIENTS)
+    with pytest.raises(BudgetError):
+        accountant.compose(next(iter(accountant.ledger)))
 
 
 # --- sampling --------------------------------------------------------------------------------

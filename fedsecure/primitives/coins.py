@@ -7,17 +7,12 @@ algorithm 1. Every decision compares integers; no floating-point number is round
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fedsecure import _core
 from fedsecure._prg import Prg
-from fedsecure.errors import LocalProtocolError
 from fedsecure.primitives import entropy
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 __all__ = ["Coins"]
 
@@ -39,13 +34,8 @@ class Coins:
 
     __slots__ = ("_at", "_buffer", "_offset", "_seed")
 
-    def __init__(self, seed: Buffer | None = None) -> None:
-        if seed is None:
-            self._seed = entropy.draw(_PRG.seed_bytes)
-        else:
-            self._seed = entropy.Secret(bytearray(seed))
-        if len(self._seed) != _PRG.seed_bytes:
-            raise LocalProtocolError(f"coins take a seed of {_PRG.seed_bytes} bytes")
+    def __init__(self, seed: bytes | bytearray | memoryview | None = None) -> None:
+        self._seed = entropy.copied_or_drawn(seed, _PRG.seed_bytes)
         self._buffer = np.empty(_BUFFER, np.uint8)
         self._offset, self._at = 0, _BUFFER
 

@@ -14,9 +14,9 @@ import hmac
 from typing import NoReturn
 
 from fedsecure import _core
-from fedsecure.errors import CryptoError
+from fedsecure.errors import CryptoError, LocalProtocolError
 
-__all__ = ["Secret", "draw", "token", "wipe"]
+__all__ = ["Secret", "copied_or_drawn", "draw", "token", "wipe"]
 
 
 class Secret:
@@ -90,6 +90,20 @@ def draw(size: int) -> Secret:
         CryptoError: The operating system has no entropy to give.
     """
     return Secret(_system(size))
+
+
+def copied_or_drawn(seed: bytes | bytearray | memoryview | None, size: int) -> Secret:
+    """Returns a copy of the seed that was given, or if none was, `size` fresh secret bytes.
+
+    Raises:
+        LocalProtocolError: The seed has another length.
+        CryptoError: The operating system has no entropy to give.
+    """
+    if seed is None:
+        return draw(size)
+    if len(seed) != size:
+        raise LocalProtocolError(f"a seed of {size} bytes is needed here, not one of {len(seed)}")
+    return Secret(bytearray(seed))
 
 
 def token(size: int) -> bytes:

@@ -7,7 +7,18 @@ from typing import Any
 
 from fedsecure.errors import LocalProtocolError
 
-__all__ = ["as_floats", "between", "fraction", "known_target", "not_negative", "positive", "whole"]
+__all__ = [
+    "as_floats",
+    "between",
+    "fraction",
+    "known_target",
+    "moderate",
+    "not_negative",
+    "positive",
+    "whole",
+]
+
+_LEAST, _MOST = 2.0**-100, 2.0**100
 
 
 def as_floats(value: Any, *names: str) -> None:
@@ -21,6 +32,17 @@ def positive(name: str, value: float) -> None:
     """Raises `LocalProtocolError` unless the value is a finite number above 0."""
     if not _is_number(value) or value <= 0:
         raise LocalProtocolError(f"{name} is {value!r:.60}; use a finite number above 0")
+
+
+def moderate(name: str, value: float) -> None:
+    """Raises `LocalProtocolError` unless 2**-100 <= value <= 2**100.
+
+    Nothing that is measured is beyond, and products of some such numbers and their squares are
+    floats, whoever has chosen them.
+    """
+    positive(name, value)
+    if not _LEAST <= value <= _MOST:
+        raise LocalProtocolError(f"{name} is {value!r:.60}; use a number from 2**-100 to 2**100")
 
 
 def not_negative(name: str, value: float) -> None:
@@ -54,4 +76,9 @@ def whole(name: str, value: int, least: int, most: int) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False

@@ -124,6 +124,18 @@ class PrivacyAccountant:
                 )
         self._ledger = dict(after)
 
+    def record(self, event: Event, count: int = 1) -> None:
+        """Records releases that have happened, whether the budget allows them or not.
+
+        Args:
+            event: What was released.
+            count: How often, 1..1e9 in all.
+
+        Raises:
+            LocalProtocolError: As `compose`.
+        """
+        self._ledger = dict(self._after(event, count))
+
     def would_exceed(self, event: Event, count: int = 1) -> bool:
         """Returns whether `compose` would raise `BudgetError`. Nothing is recorded.
 

@@ -53,7 +53,8 @@ class ExponentialMechanism:
             seed: 40 secret bytes that serve no other purpose; by default the operating system's.
 
         Raises:
-            LocalProtocolError: There are no utilities, too many, or one is not finite.
+            LocalProtocolError: There are no utilities, too many, or one is not finite; or the seed
+                has another length.
         """
         if not 1 <= len(utilities) <= _MOST_CANDIDATES:
             raise LocalProtocolError(

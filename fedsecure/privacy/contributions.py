@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedsecure.encoding import check_leaves
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import entropy, keys, rounding
+from fedsecure.primitives import entropy, keys
 from fedsecure.primitives.masks import pack
 from fedsecure.privacy import norms
 from fedsecure.privacy.rotation import rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,10 +32,34 @@ if TYPE_CHECKING:
     from fedsecure.primitives.masks import MaskSet
     from fedsecure.privacy.plans import Plan
 
-__all__ = ["NoisyContribution", "rounded"]
+__all__ = ["NoisyContribution", "Source", "rounded", "wipe"]
 
-# A rounding is refused with a chance of beta at most, 0.61 by default: this many in a row, never.
-_MOST_ROUNDINGS = 1000
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Source:
+    """What a client's integers come from beside its update.
+
+    Attributes:
+        seed: prg.seed_bytes secret bytes.
+        public_seed: 32 bytes of this session.
+        prg: What seeds are expanded by.
+        threads: How many threads the core may use; 0 for all cores.
+    """
+
+    seed: memoryview
+    public_seed: bytes
+    prg: Prg
+    threads: int
+
+    @contextmanager
+    def derived(self, purpose: bytes, *ids: int) -> Iterator[entropy.Secret]:
+        """Gives a seed for one purpose, and wipes it afterwards."""
+        info = keys.info(b"privacy/" + purpose, *ids)
+        secret = entropy.Secret(keys.derive(self.seed, self.public_seed, info, self.prg.seed_bytes))
+        try:
+            yield secret
+        finally:
+            secret.wipe()
 
 
 class NoisyContribution:
@@ -57,44 +84,45 @@ class NoisyContribution:
         prg: Prg,
         threads: int,
     ) -> None:
-        _check_leaves(leaves, names, plan.size)
+        size = check_leaves(leaves, names)
         if len(seed) != prg.seed_bytes:
             raise LocalProtocolError(f"a contribution takes a seed of {prg.seed_bytes} bytes")
         part = plan.mechanism.weight_part(weight, weighted=plan.weighted)
-        derived = {
-            purpose: entropy.Secret(
-                keys.derive(
-                    memoryview(seed), public_seed, keys.info(b"privacy/" + purpose), prg.seed_bytes
-                )
-            )
-            for purpose in (b"rounding", b"noise")
-        }
+        source = Source(memoryview(seed), public_seed, prg, threads)
+        self._plan = plan
+        self._vector: NDArray[Any] | None = None
+        vector = self._integers(leaves, names, size, part, source)
+        try:
+            if plan.share is not None:
+                with source.derived(b"noise") as own:
+                    plan.share.add_to(vector, own.view, prg=prg)
+        except BaseException:
+            wipe(vector)
+            raise
+        self._vector = vector
+
+    def _integers(
+        self,
+        leaves: Sequence[NDArray[Any]],
+        names: Sequence[str],
+        size: int,
+        part: float,
+        source: Source,
+    ) -> NDArray[Any]:
+        """Returns the client's integers without noise, from `size` values and a part in weight."""
+        plan = self._plan
+        if size != plan.size:
+            raise EncodingError(f"this update has {size} values; the session expects {plan.size}")
         work = np.zeros(plan.dimension, np.float64)
         try:
-            norms.gather(leaves, names, work, threads)
-            self._assemble(plan, work, part)
+            norms.gather(leaves, names, work, source.threads)
+            _assemble(plan, work, part)
             if plan.rotated:
-                rotate(work, public_seed)
-            vector = rounded(plan, work, derived[b"rounding"], prg, threads)
-            if plan.share is not None:
-                plan.share.add_to(vector, derived[b"noise"].view, prg=prg)
+                rotate(work, source.public_seed)
+            with source.derived(b"rounding") as own:
+                return rounded(plan, work, own, source.prg, source.threads)
         finally:
-            _wipe(work)
-            for secret in derived.values():
-                secret.wipe()
-        self._plan = plan
-        self._vector: NDArray[Any] | None = vector
-
-    @staticmethod
-    def _assemble(plan: Plan, work: NDArray[np.float64], part: float) -> None:
-        """Clips the update where it stands, weighs it, and puts beside it what else travels."""
-        joint, update = plan.joint, work[: plan.size]
-        norm = norms.clip_l2(update, joint.clip)
-        if plan.weighted:
-            update *= part
-            work[plan.size] = part * joint.weight
-        if joint.indicator:
-            work[plan.values - 1] = math.copysign(joint.indicator / 2, joint.clip - norm)
+            wipe(work)
 
     def encode(self, start: int, stop: int) -> NDArray[Any]:
         """Returns elements [start, stop) in a new array, modulo the lane.
@@ -121,7 +149,7 @@ class NoisyContribution:
     def wipe(self) -> None:
         """Zeroises the ring elements and lets go of them."""
         if self._vector is not None:
-            _wipe(self._vector)
+            wipe(self._vector)
         self._vector = None
 
     def __repr__(self) -> str:
@@ -144,33 +172,30 @@ def rounded(
     longer = math.sqrt(plan.dimension) if plan.rotated else 1.0
     factor, limit = plan.scale / longer, 2 * plan.joint.norm * longer
     out = np.empty(plan.dimension, plan.layout.dtype)
-    for attempt in range(_MOST_ROUNDINGS):
-        first = attempt * plan.dimension  # fresh words of the keystream for every attempt
-        rounding.round_to_ring(
-            work, factor, limit, seed.view, first=first, out=out, prg=prg, threads=threads
-        )
-        if norms.l2_within(out, plan.most_squared):
-            return out
-    _wipe(out)
-    raise EncodingError(
-        f"{_MOST_ROUNDINGS} random roundings of this update were all longer than the sensitivity "
-        "allows, which clipping should have made impossible; nothing was sent"
+    norms.round_within(
+        work,
+        factor,
+        limit,
+        seed,
+        out=out,
+        within=lambda integers: norms.l2_within(integers, plan.most_squared),
+        prg=prg,
+        threads=threads,
     )
+    return out
 
 
-def _check_leaves(leaves: Sequence[NDArray[Any]], names: Sequence[str], size: int) -> None:
-    if len(leaves) != len(names):
-        raise LocalProtocolError(f"{len(leaves)} leaves came with {len(names)} names")
-    for name, leaf in zip(names, leaves, strict=True):
-        flat = leaf.ndim == 1 and leaf.flags.c_contiguous
-        if not flat or leaf.dtype not in (np.float16, np.float32, np.float64):
-            raise EncodingError(
-                f"{name!r} is {leaf.dtype} of shape {leaf.shape}; pass what pytree.flatten gives"
-            )
-    found = sum(leaf.size for leaf in leaves)
-    if found != size:
-        raise EncodingError(f"this update has {found} values; the session expects {size}")
+def _assemble(plan: Plan, work: NDArray[np.float64], part: float) -> None:
+    """Clips the update where it stands, weighs it, and puts beside it what else travels."""
+    joint, update = plan.joint, work[: plan.size]
+    norm = norms.clip_l2(update, joint.clip)
+    if plan.weighted:
+        update *= part
+        work[plan.size] = part * joint.weight
+    if joint.indicator:
+        work[plan.values - 1] = math.copysign(joint.indicator / 2, joint.clip - norm)
 
 
-def _wipe(array: NDArray[Any]) -> None:
+def wipe(array: NDArray[Any]) -> None:
+    """Overwrites a contiguous array with zeros."""
     entropy.wipe(array.data.cast("B"))

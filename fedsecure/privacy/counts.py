@@ -16,7 +16,7 @@ import numpy as np
 
 from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import entropy, rounding
+from fedsecure.primitives import entropy
 from fedsecure.primitives.samplers import DiscreteLaplace, NoiseLaw, PolyaDifference
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.events import (
@@ -36,7 +36,6 @@ _PRG = Prg.AES256
 _MOST_STEPS = 2**31
 _MOST_RESOLUTION = 2**16
 _MOST_TOTAL = 2**61
-_MOST_ROUNDINGS = 1000
 _PIECE = 1 << 16
 
 
@@ -50,7 +49,7 @@ class Laplace:
     Source: Dwork, McSherry, Nissim and Smith, "Calibrating Noise to Sensitivity", TCC 2006.
 
     Attributes:
-        clip_norm: c, the L1 norm that each contribution is clipped to, above 0.
+        clip_norm: c, the L1 norm that each contribution is clipped to, 2**-100 to 2**100.
         noise_multiplier: The scale of the noise over c, above 0; epsilon is its inverse.
         resolution: How many steps c has, 1..2**16.
 
@@ -63,7 +62,7 @@ class Laplace:
     resolution: int = 1024
 
     def __post_init__(self) -> None:
-        _checks.positive("clip_norm", self.clip_norm)
+        _checks.moderate("clip_norm", self.clip_norm)
         _checks.positive("noise_multiplier", self.noise_multiplier)
         _checks.whole("resolution", self.resolution, 1, _MOST_RESOLUTION)
         _ = self._law
@@ -98,32 +97,29 @@ class Laplace:
 
         Raises:
             EncodingError: A value is NaN or infinite.
+            LocalProtocolError: The seed has another length.
         """
         work = np.array(values, np.float64)
         if work.ndim != 1:
             raise EncodingError(f"a contribution is 1-D, not of shape {work.shape}; use ravel()")
         if not work.size:
             return np.zeros(0, np.int64)
-        self.clip(work)
-        steps = np.zeros(work.size, np.uint64)
-        secret = _secret(seed)
-        for attempt in range(_MOST_ROUNDINGS):
-            rounding.round_to_ring(
+        secret = entropy.copied_or_drawn(seed, _PRG.seed_bytes)
+        try:
+            self.clip(work)
+            steps = np.zeros(work.size, np.uint64)
+            norms.round_within(
                 work,
                 1 / self.step,
                 2 * self.clip_norm,
-                secret.view,
-                first=attempt * work.size,
+                secret,
                 out=steps,
+                within=lambda integers: norms.l1_within(integers, self.resolution),
                 prg=_PRG,
             )
-            if norms.l1_within(steps, self.resolution):
-                break
-        else:
-            raise EncodingError(
-                f"{_MOST_ROUNDINGS} random roundings were all longer than clipping should allow"
-            )
-        secret.wipe()
+        finally:
+            secret.wipe()
+            entropy.wipe(work.data.cast("B"))
         return steps.view(np.int64)
 
     def add_noise(self, steps: NDArray[np.int64], *, seed: bytes | None = None) -> None:
@@ -134,7 +130,7 @@ class Laplace:
             seed: 40 secret bytes that serve no other purpose; by default the operating system's.
 
         Raises:
-            LocalProtocolError: The sum is no such array.
+            LocalProtocolError: The sum is no such array, or the seed has another length.
         """
         _add_noise(steps, self._law, seed)
 
@@ -218,7 +214,7 @@ class Geometric:
             seed: 40 secret bytes that serve no other purpose; by default the operating system's.
 
         Raises:
-            LocalProtocolError: The sum is no such array.
+            LocalProtocolError: The sum is no such array, or the seed has another length.
         """
         _add_noise(vector, self._law, seed)
 
@@ -289,19 +285,19 @@ def _doubled(relation: Relation) -> int:
     return 2 if relation is Relation.REPLACE_ONE else 1
 
 
-def _secret(seed: bytes | None) -> entropy.Secret:
-    return entropy.draw(_PRG.seed_bytes) if seed is None else entropy.Secret(seed)
-
-
 def _add_noise(vector: NDArray[np.int64], law: NoiseLaw, seed: bytes | None) -> None:
     _check_integers(vector)
     if any(int(piece.max()) >= _MOST_TOTAL for piece in norms.magnitudes(vector)):
         raise LocalProtocolError("a sum is 2**61 or more; noise on it would not fit 64 bits")
-    secret = _secret(seed)
-    for at in range(0, vector.size, _PIECE):
-        piece = vector[at : at + _PIECE]
-        piece += law.draw(piece.size, secret.view, at, _PRG)
-    secret.wipe()
+    secret = entropy.copied_or_drawn(seed, _PRG.seed_bytes)
+    try:
+        for at in range(0, vector.size, _PIECE):
+            piece = vector[at : at + _PIECE]
+            noise = law.draw(piece.size, secret.view, at, _PRG)
+            piece += noise
+            entropy.wipe(noise.data.cast("B"))
+    finally:
+        secret.wipe()
 
 
 def _check_integers(vector: NDArray[np.int64]) -> None:

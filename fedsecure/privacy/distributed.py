@@ -36,7 +36,7 @@ class _Distributed(VectorMechanism):
             19 bits for most sessions. More bits cost traffic and save that one percent of epsilon.
         corrupt: How many clients may know each other's noise; None takes what the session assumes.
         k: How many standard deviations of a coordinate of the sum fit the ring. What does not fit
-            wraps around, which costs accuracy, never privacy.
+            wraps around, which costs accuracy, never privacy. 2**-100 to 2**100.
     """
 
     bits: int | None = None
@@ -51,13 +51,13 @@ class _Distributed(VectorMechanism):
             _checks.whole("bits", self.bits, _MIN_BITS, 62)
         if self.corrupt is not None:
             _checks.whole("corrupt", self.corrupt, 0, MOST_CLIENTS)
-        _checks.positive("k", self.k)
+        _checks.moderate("k", self.k)
         _checks.as_floats(self, "k")
 
     def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
-        values = size + joint.extra
-        bits = self._least_bits(clients, values, shares) if self.bits is None else self.bits
-        encoding = self._encoding(clients, values, shares, joint.norm, bits)
+        values, vectors = size + joint.extra, self._vectors(clients)
+        bits = self._least_bits(vectors, values, shares) if self.bits is None else self.bits
+        encoding = self._encoding(vectors, values, shares, joint.norm, bits)
         delta2 = encoding.delta2(self.noise_multiplier)
         variance = self._share_variance(encoding)
         if delta2 >= norms.MAX_NORM:
@@ -82,6 +82,10 @@ class _Distributed(VectorMechanism):
             rotated=True,
             share=self._law(rounded_up(variance)),
         )
+
+    def _vectors(self, clients: int) -> int:
+        """Returns how many vectors of norm C are in a sum at most."""
+        return clients
 
     def _least_bits(self, clients: int, values: int, shares: int) -> int:
         """Returns the width with which rounding costs at most 1 % of privacy and of accuracy."""
@@ -114,7 +118,11 @@ class _Distributed(VectorMechanism):
 
     def _encoding_of(self, plan: Plan) -> DistributedEncoding:
         return self._encoding(
-            plan.clients, plan.values, plan.noise_shares, plan.joint.norm, plan.bits
+            self._vectors(plan.clients),
+            plan.values,
+            plan.noise_shares,
+            plan.joint.norm,
+            plan.bits,
         )
 
     @abstractmethod

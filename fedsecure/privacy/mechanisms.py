@@ -20,6 +20,7 @@ from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
 from fedsecure.privacy import _checks, norms
 from fedsecure.privacy.clipping import AdaptiveClip, indicator_sigma, update_noise_multiplier
+from fedsecure.privacy.contributions import NoisyContribution
 from fedsecure.privacy.events import Event, Relation, Sampling
 from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.scaling import (
@@ -48,10 +49,12 @@ class VectorMechanism(ABC):
     mean, and reading the sum raises `ThresholdError`.
 
     Attributes:
-        clip_norm: c, the L2 norm that each update is clipped to, above 0.
+        clip_norm: c, the L2 norm that each update is clipped to, 2**-100 to 2**100.
         noise_multiplier: z, the standard deviation of the sum's noise over the L2 norm of one
-            client's whole vector, above 0. Without weights and adaptive clipping that norm is c.
-        max_weight: The largest weight a client may have, above 0; required in weighted sessions.
+            client's whole vector, 2**-100 to 2**100. Without weights and adaptive clipping that
+            norm is c.
+        max_weight: The largest weight a client may have, 2**-100 to 2**100; required in weighted
+            sessions.
         adaptive: The clip as it follows the norms; its clip is `clip_norm`. Noise on its indicators
             is part of z: updates get `update_noise_multiplier` (z, m / 20) for m clients.
         beta: See `rounded_l2_bound`.
@@ -71,12 +74,14 @@ class VectorMechanism(ABC):
     """Who adds the noise."""
     unit: ClassVar[Unit] = "client"
     """Whose data one clipped vector is."""
+    contribution_type: ClassVar[type[NoisyContribution]] = NoisyContribution
+    """What makes a client's integers by a plan; see `Plan.contribution`."""
 
     def __post_init__(self) -> None:
-        _checks.positive("clip_norm", self.clip_norm)
-        _checks.positive("noise_multiplier", self.noise_multiplier)
+        _checks.moderate("clip_norm", self.clip_norm)
+        _checks.moderate("noise_multiplier", self.noise_multiplier)
         if self.max_weight is not None:
-            _checks.positive("max_weight", self.max_weight)
+            _checks.moderate("max_weight", self.max_weight)
         if self.adaptive is not None and self.adaptive.clip != self.clip_norm:
             raise LocalProtocolError(
                 f"clip_norm is {self.clip_norm:.6g} and the adaptive clip is at "
@@ -176,7 +181,7 @@ class VectorMechanism(ABC):
             within: `NoisyDecoded.within` of this round.
 
         Raises:
-            LocalProtocolError: The clip is not adaptive, or would leave the floats.
+            LocalProtocolError: The clip is not adaptive, or would leave its range.
         """
         if self.adaptive is None:
             raise LocalProtocolError("this clip is fixed; give the mechanism an AdaptiveClip")

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fedsecure.errors import EncodingError, list_problems
-from fedsecure.primitives import rounding
+from fedsecure.primitives import entropy, rounding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from fedsecure._prg import Prg
 
     Floats = NDArray[np.float32] | NDArray[np.float64]
 
@@ -29,10 +31,13 @@ __all__ = [
     "l1_within",
     "l2_within",
     "magnitudes",
+    "round_within",
 ]
 
 # Sums are taken over so many numbers at a time, whatever the machine: always in the same order.
 _PIECE = 1 << 16
+# A rounding is refused with a chance of beta at most, 0.61 by default: this many in a row, never.
+_MOST_ROUNDINGS = 1000
 
 MAX_NORM = 2**31
 """Norms of integer vectors are below this, so that squares of elements fit into 64 bits."""
@@ -120,6 +125,46 @@ def l1_within(integers: NDArray[Any], most: int) -> bool:
             return False
         total += int(piece.sum())
     return total <= most
+
+
+def round_within(
+    x: NDArray[np.float64],
+    factor: float,
+    limit: float,
+    seed: entropy.Secret,
+    *,
+    out: NDArray[Any],
+    within: Callable[[NDArray[Any]], bool],
+    prg: Prg,
+    threads: int = 0,
+) -> None:
+    """Writes ``x * factor`` rounded at random, again until the integers are within their bound.
+
+    Args:
+        x: As in `rounding.round_to_ring`; so are `factor`, `limit`, `out`, `prg` and `threads`.
+        factor: Units per 1.0.
+        limit: Values beyond it are clipped to it.
+        seed: prg.seed_bytes, for this use only. Every attempt takes fresh words of its keystream.
+        out: Ring elements, as long as x. Wiped if all attempts fail.
+        within: Says whether the integers in `out` are.
+        prg: What the seed is expanded by.
+        threads: How many threads the core may use; 0 for all cores.
+
+    Raises:
+        EncodingError: None was within it, which clipping makes impossible.
+    """
+    for attempt in range(_MOST_ROUNDINGS):
+        first = attempt * x.size
+        rounding.round_to_ring(
+            x, factor, limit, seed.view, first=first, out=out, prg=prg, threads=threads
+        )
+        if within(out):
+            return
+    entropy.wipe(out.data.cast("B"))
+    raise EncodingError(
+        f"{_MOST_ROUNDINGS} random roundings of this update were all longer than the sensitivity "
+        "allows, which clipping should have made impossible; nothing was sent"
+    )
 
 
 def magnitudes(integers: NDArray[Any]) -> Iterator[NDArray[np.uint64]]:

@@ -26,7 +26,6 @@ from fedsecure._prg import Prg
 from fedsecure.encoding import Decoded, RingLayout
 from fedsecure.errors import LocalProtocolError, ThresholdError
 from fedsecure.primitives import entropy, rounding
-from fedsecure.privacy.contributions import NoisyContribution
 from fedsecure.privacy.events import NoSampling, Relation
 from fedsecure.privacy.rotation import rotate_back
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from fedsecure.primitives.samplers import NoiseLaw
+    from fedsecure.privacy.contributions import NoisyContribution
     from fedsecure.privacy.events import Event, Sampling
     from fedsecure.privacy.mechanisms import VectorMechanism
 
@@ -209,7 +209,7 @@ class Plan:
             EncodingError: NaN or infinite values, a bad weight, or leaves of another size.
             LocalProtocolError: A seed of another length.
         """
-        return NoisyContribution(
+        return self.mechanism.contribution_type(
             self,
             leaves,
             names,
@@ -249,7 +249,7 @@ class Plan:
         _check_sum(self.layout, total, num_contributors, self.clients, dtype)
         vector = np.empty(self.dimension, np.float64)
         if self.central is not None:
-            self._unscale_centrally(total, vector)
+            self._unscale_centrally(self.central, total, vector, threads)
         else:
             factor = 1.0 / self.scale / (math.sqrt(self.dimension) if self.rotated else 1.0)
             rounding.from_ring(total, self.bits, factor, vector, threads)
@@ -271,21 +271,24 @@ class Plan:
         """
         return self.mechanism.event_of(self, sampling or NoSampling(), relation)
 
-    def _unscale_centrally(self, total: NDArray[Any], vector: NDArray[np.float64]) -> None:
+    def _unscale_centrally(
+        self, law: NoiseLaw, total: NDArray[Any], vector: NDArray[np.float64], threads: int
+    ) -> None:
         """Writes the sum with the server's noise, in the unit of the values."""
-        law, unit = self.central, 1.0 / self.scale / 2.0**self.shift
-        if law is None:
-            raise TypeError("this plan's noise is the clients'")
+        unit = 1.0 / self.scale / 2.0**self.shift
         seed = entropy.draw(Prg.AES256.seed_bytes)
-        exact = np.empty(_PIECE, np.float64)
-        for at in range(0, total.size, _PIECE):
-            part = total[at : at + _PIECE]
-            # Below 2**53, as the ring is no wider: these floats are integers.
-            rounding.from_ring(part, self.bits, 1.0, exact[: part.size])
-            steps = exact[: part.size].astype(np.int64) << self.shift
-            steps += law.draw(part.size, seed.view, at, Prg.AES256)
-            vector[at : at + part.size] = steps * unit
-        seed.wipe()
+        exact = np.empty(min(_PIECE, total.size), np.float64)
+        try:
+            for at in range(0, total.size, _PIECE):
+                part = total[at : at + _PIECE]
+                # Below 2**53, as the ring is no wider: these floats are integers.
+                rounding.from_ring(part, self.bits, 1.0, exact[: part.size], threads)
+                steps = exact[: part.size].astype(np.int64) << self.shift
+                law.add_to(steps.view(np.uint64), seed.view, at, Prg.AES256)
+                vector[at : at + part.size] = steps * unit
+        finally:
+            seed.wipe()
+            entropy.wipe(exact.data.cast("B"))
 
     def _read(
         self, vector: NDArray[np.float64], num_contributors: int, dtype: DTypeLike

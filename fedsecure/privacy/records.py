@@ -15,32 +15,63 @@ rounding of all the others.
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fedsecure._prg import Prg
 from fedsecure.errors import EncodingError, LocalProtocolError
-from fedsecure.primitives import entropy, keys, rounding, samplers
+from fedsecure.primitives import rounding, samplers
 from fedsecure.privacy import _checks, norms
-from fedsecure.privacy.contributions import NoisyContribution, rounded
+from fedsecure.privacy.contributions import NoisyContribution, Source, rounded, wipe
 from fedsecure.privacy.distributed import DistributedSkellam
-from fedsecure.privacy.plans import Joint, Plan
 from fedsecure.privacy.rotation import rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from fedsecure.primitives import entropy
+    from fedsecure.privacy.plans import Plan
     from fedsecure.privacy.report import Unit
 
-__all__ = ["RecordContribution", "RecordPlan", "RecordSkellam"]
+__all__ = ["RecordContribution", "RecordSkellam"]
 
 _MOST_RECORDS = 1_000_000
 # So many numbers of small records are worked on at a time: they fit the caches.
 _BATCH = 1 << 16
+
+
+class RecordContribution(NoisyContribution):
+    """The integers of one client's records, added up, with its share of the noise.
+
+    Each leaf holds the records one after the other. Arguments and errors are those of
+    `Plan.contribution`.
+    """
+
+    __slots__ = ()
+
+    def _integers(
+        self,
+        leaves: Sequence[NDArray[Any]],
+        names: Sequence[str],
+        size: int,
+        part: float,
+        source: Source,
+    ) -> NDArray[Any]:
+        """Returns the sum over the records of their integers, without noise."""
+        del part  # records are not weighted
+        plan = self._plan
+        rows = _rows(plan, leaves, size)
+        vector = np.zeros(plan.dimension, plan.layout.dtype)
+        try:
+            if rows:
+                _Adder(plan, vector, source).add_all(leaves, names, rows)
+        except BaseException:
+            wipe(vector)
+            raise
+        return vector
 
 
 @dataclass(frozen=True)
@@ -69,6 +100,7 @@ class RecordSkellam(DistributedSkellam):
     max_records: int
 
     unit: ClassVar[Unit] = "record"
+    contribution_type: ClassVar[type[NoisyContribution]] = RecordContribution
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,82 +111,11 @@ class RecordSkellam(DistributedSkellam):
                 " out"
             )
 
-    def _build(self, clients: int, size: int, shares: int, joint: Joint) -> Plan:
+    def _vectors(self, clients: int) -> int:
         # A ring with room for every record, each taken for a client with a share of its own.
         each = clients * self.max_records
         _checks.whole("clients times max_records", each, 1, _MOST_RECORDS)
-        plan = super()._build(each, size, shares, joint)
-        return RecordPlan(**{field.name: getattr(plan, field.name) for field in fields(plan)})
-
-
-@dataclass(frozen=True)
-class RecordPlan(Plan):
-    """The plan of a session whose clients send sums over records; `clients` counts records."""
-
-    def contribution(
-        self,
-        leaves: Sequence[NDArray[Any]],
-        names: Sequence[str],
-        *,
-        weight: float | None,
-        seed: bytes | bytearray | memoryview,
-        public_seed: bytes,
-        prg: Prg = Prg.AES128,
-        threads: int = 0,
-    ) -> NoisyContribution:
-        """Returns one client's sum over its records. Each leaf holds them one after the other."""
-        return RecordContribution(
-            self,
-            leaves,
-            names,
-            weight=weight,
-            seed=seed,
-            public_seed=public_seed,
-            prg=prg,
-            threads=threads,
-        )
-
-
-class RecordContribution(NoisyContribution):
-    """The integers of one client's records, added up, with its share of the noise.
-
-    Arguments and errors are those of `RecordPlan.contribution`.
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        plan: Plan,
-        leaves: Sequence[NDArray[Any]],
-        names: Sequence[str],
-        *,
-        weight: float | None,
-        seed: bytes | bytearray | memoryview,
-        public_seed: bytes,
-        prg: Prg,
-        threads: int,
-    ) -> None:
-        plan.mechanism.weight_part(weight, weighted=False)
-        rows = _rows(plan, leaves)
-        self._plan = plan
-        self._vector = np.zeros(plan.dimension, plan.layout.dtype)
-
-        def derived(label: bytes, *ids: int) -> entropy.Secret:
-            info = keys.info(b"privacy/" + label, *ids)
-            return entropy.Secret(keys.derive(memoryview(seed), public_seed, info, prg.seed_bytes))
-
-        try:
-            if rows:
-                adder = _Adder(plan, self._vector, derived, public_seed, prg=prg, threads=threads)
-                adder.add_all(leaves, names, rows)
-            if plan.share is not None:
-                secret = derived(b"noise")
-                plan.share.add_to(self._vector, secret.view, prg=prg)
-                secret.wipe()
-        except BaseException:
-            self.wipe()
-            raise
+        return each
 
 
 class _Adder:
@@ -165,41 +126,28 @@ class _Adder:
     batch of records as floats and as integers.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        vector: NDArray[Any],
-        derived: Callable[..., entropy.Secret],
-        public_seed: bytes,
-        *,
-        prg: Prg,
-        threads: int,
-    ) -> None:
-        self._plan, self._vector, self._derived = plan, vector, derived
-        self._prg = prg
+    def __init__(self, plan: Plan, vector: NDArray[Any], source: Source) -> None:
+        self._plan, self._vector, self._source = plan, vector, source
         self._most = max(1, _BATCH // plan.dimension)
         # Batches of small records are over before another thread has begun.
-        self._threads = threads if self._most == 1 else 1
+        self._threads = source.threads if self._most == 1 else 1
         # Rotating ones and transforming them back leaves the signs of the rotation: H H = D.
         self._signs = np.ones(plan.dimension, np.float64)
-        rotate(self._signs, public_seed)
+        rotate(self._signs, source.public_seed)
         samplers.hadamard(self._signs)
         self._signs /= plan.dimension
 
     def add_all(self, leaves: Sequence[NDArray[Any]], names: Sequence[str], rows: int) -> None:
         """Adds all records. Each leaf holds them one after the other."""
-        secret = self._derived(b"record-rounding")
-        try:
+        sizes = [leaf.size // rows for leaf in leaves]
+        with self._source.derived(b"record-rounding") as secret:
             for start in range(0, rows, self._most):
                 stop = min(rows, start + self._most)
-                sizes = [leaf.size // rows for leaf in leaves]
                 parts = [
                     leaf[start * size : stop * size]
                     for leaf, size in zip(leaves, sizes, strict=True)
                 ]
                 self._add(parts, names, start, stop - start, secret)
-        finally:
-            secret.wipe()
 
     def _add(
         self,
@@ -226,8 +174,8 @@ class _Adder:
                 samplers.hadamard(row)
             self._round(work, start, secret)
         finally:
-            entropy.wipe(flat.data.cast("B"))
-            entropy.wipe(work.data.cast("B"))
+            wipe(flat)
+            wipe(work)
 
     def _round(self, work: NDArray[np.float64], start: int, secret: entropy.Secret) -> None:
         """Rounds rows, all at once and then those that came out too long again, each alone."""
@@ -242,19 +190,16 @@ class _Adder:
                 secret.view,
                 first=start * plan.dimension,
                 out=out.reshape(-1),
-                prg=self._prg,
+                prg=self._source.prg,
                 threads=self._threads,
             )
             fits = _rows_within(out, plan.most_squared)
             self._vector += out[fits].sum(axis=0, dtype=out.dtype)
         finally:
-            entropy.wipe(out.data.cast("B"))
+            wipe(out)
         for row in np.flatnonzero(~fits).tolist():
-            own = self._derived(b"record-rounding-again", start + row)
-            try:
-                self._vector += rounded(plan, work[row], own, self._prg, self._threads)
-            finally:
-                own.wipe()
+            with self._source.derived(b"record-rounding-again", start + row) as own:
+                self._vector += rounded(plan, work[row], own, self._source.prg, self._threads)
 
 
 def _clip_rows(matrix: NDArray[np.float64], clip: float) -> None:
@@ -266,7 +211,7 @@ def _clip_rows(matrix: NDArray[np.float64], clip: float) -> None:
     with np.errstate(over="ignore"):  # a norm beyond the floats is infinite, and too long
         long = np.ldexp(roots, exponents) > clip
     matrix[long] = scaled[long] * (clip / roots[long])[:, np.newaxis]
-    entropy.wipe(scaled.data.cast("B"))
+    wipe(scaled)
 
 
 def _rows_within(integers: NDArray[Any], most_squared: int) -> NDArray[np.bool_]:
@@ -282,10 +227,10 @@ def _rows_within(integers: NDArray[Any], most_squared: int) -> NDArray[np.bool_]
     return small & within
 
 
-def _rows(plan: Plan, leaves: Sequence[NDArray[Any]]) -> int:
-    """Returns how many records there are."""
-    rows, rest = divmod(sum(leaf.size for leaf in leaves), plan.size)
-    if rest or any(leaf.ndim != 1 or (rows and leaf.size % rows) for leaf in leaves):
+def _rows(plan: Plan, leaves: Sequence[NDArray[Any]], size: int) -> int:
+    """Returns how many records there are in leaves of so many values."""
+    rows, rest = divmod(size, plan.size)
+    if rest or (rows and any(leaf.size % rows for leaf in leaves)):
         raise EncodingError(
             f"these leaves are not whole records of {plan.size} values; pass what flatten_rows "
             "gives"

@@ -12,6 +12,8 @@ from hypothesis import given
 
 from core import exact_laws
 from fedsecure.errors import EncodingError, LocalProtocolError
+from fedsecure.primitives import entropy
+from fedsecure.primitives.samplers import NoiseLaw
 from fedsecure.privacy import (
     DiscreteLaplaceEvent,
     Geometric,
@@ -162,6 +164,38 @@ def test_noise_is_the_seeds_or_new_each_time() -> None:
             drawn.append(vector.tobytes())
         assert drawn[0] == drawn[1]
         assert len(set(drawn)) == 3
+
+
+def test_seeds_and_noise_are_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads them later could take the noise off again; also where an argument is bad."""
+    secrets: list[entropy.Secret] = []
+    numbers: list[np.ndarray] = []
+    draw, law = entropy.draw, NoiseLaw.draw
+    monkeypatch.setattr(entropy, "draw", lambda size: secrets.append(draw(size)) or secrets[-1])
+    monkeypatch.setattr(NoiseLaw, "draw", lambda *given: numbers.append(law(*given)) or numbers[-1])
+    laplace, geometric = Laplace(1.0, 300.0), Geometric(1, 300.0)
+    steps = laplace.encode(np.ones(9))
+    with pytest.raises(EncodingError):
+        laplace.encode(np.array([math.inf]))
+    for mechanism in (laplace, geometric):
+        mechanism.add_noise(steps)
+    assert len(secrets) == 4
+    assert all(secret.wiped for secret in secrets)
+    assert len(numbers) == 2
+    assert not any(number.any() for number in numbers)
+
+
+def test_seeds_of_another_length_are_refused() -> None:
+    laplace, vector = Laplace(1.0, 1.0), np.zeros(3, np.int64)
+    for seed in (b"", bytes(39), bytes(41)):
+        for use in (
+            lambda seed: laplace.encode(np.zeros(3), seed=seed),
+            lambda seed: laplace.add_noise(vector, seed=seed),
+            lambda seed: Geometric(1, 1.0).add_noise(vector, seed=seed),
+        ):
+            with pytest.raises(LocalProtocolError, match="40 bytes"):
+                use(seed)
+    assert not vector.any()
 
 
 def test_refusals() -> None:

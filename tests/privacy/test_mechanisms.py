@@ -131,6 +131,7 @@ def test_equal_mechanisms_have_one_configuration() -> None:
         (0, ["x"]),
         (1, 1),
         (1, -1.0),
+        (1, 10**400),
         (1, "1"),
         (2, True),
         (3, 0.0),

@@ -227,3 +227,34 @@ def test_a_weight_is_refused() -> None:
 def test_more_records_than_a_plan_can_count() -> None:
     with pytest.raises(LocalProtocolError, match="clients times max_records"):
         RecordSkellam(1.0, 1.0, max_records=500_000).plan(clients=3, size=10)
+
+
+def test_arguments_are_checked_as_those_of_an_update_are() -> None:
+    plan = MECHANISM.plan(clients=5, size=4, noise_shares=3)
+    good: dict[str, Any] = {"weight": None, "seed": bytes(24), "public_seed": PUBLIC}
+    assert plan.contribution([np.ones(8)], ["x"], **good)
+    for leaf, reason in (
+        (np.ones(8, np.int64), "'x' is int64"),
+        (np.ones((2, 4)), "shape"),
+        (np.ones(16)[::2], "'x' is float64"),
+        (np.ones(7), "whole records of 4 values"),
+    ):
+        with pytest.raises(EncodingError, match=reason):
+            plan.contribution([leaf], ["x"], **good)
+    for change, reason in (
+        ({"seed": b"short"}, "seed of 24 bytes"),
+        ({"public_seed": b"short"}, "32 bytes"),
+    ):
+        with pytest.raises(LocalProtocolError, match=reason):
+            plan.contribution([np.ones(8)], ["x"], **{**good, **change})
+    with pytest.raises(LocalProtocolError, match="came with 0 names"):
+        plan.contribution([np.ones(8)], [], **good)
+
+
+def test_a_plan_counts_clients_and_not_their_records() -> None:
+    plan = MECHANISM.plan(clients=5, size=4, noise_shares=3)
+    assert plan.words.startswith("each of 5 clients adds 1/3 of the variance")
+    assert "1.67 times the variance" in plan.words
+    total = np.zeros(plan.layout.length, plan.layout.dtype)
+    with pytest.raises(LocalProtocolError, match="planned for 1 to 5"):
+        plan.decode(total, num_contributors=6, public_seed=PUBLIC, dtype=np.float64)
