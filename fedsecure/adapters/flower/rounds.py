@@ -66,15 +66,7 @@ class RoundReport:
 
 
 class Failed(Exception):
-    """A round without a mean: the model stays as it was.
-
-    Attributes:
-        may_be_known: Clients had begun to reveal the sum, so that it counts as released.
-    """
-
-    def __init__(self, reason: str, *, may_be_known: bool = False) -> None:
-        super().__init__(reason)
-        self.may_be_known = may_be_known
+    """A round without a mean: the model stays as it was."""
 
 
 class Rounds:
@@ -124,7 +116,6 @@ class Rounds:
         self._waves, self._lost, self._signed = [], {}, {}
         self._asked = {message.metadata.dst_node_id: message for message in messages}
         prepared, self._next = self._next, None
-        lane: Lane | None = None
         try:
             self._greet([node for node in self._asked if node not in self._client_of])
             lane = self._lane(spec, terms, prepared)
@@ -134,12 +125,9 @@ class Rounds:
             while not lane.finished:
                 self._unmask(lane)
         except Failed as error:
-            if lane is not None and error.may_be_known:
-                self._budget.account(lane.session)
             self._next = None
             self._report(failure=str(error))
             raise
-        self._budget.account(lane.session)
         result = lane.result()
         self._report(result)
         return result
@@ -227,14 +215,31 @@ class Rounds:
         _require(lane.close())
 
     def _unmask(self, lane: Lane) -> None:
-        """A wave after training: the survivors are compared, or masks come off."""
-        last = lane.stage == Stage.UNMASKING
+        """A wave after training: the survivors are compared, or masks come off.
+
+        The last one is accounted as a release however it ends, unless nobody has answered: the
+        server may have seen the sum when what it does with it fails.
+        """
+        if lane.stage != Stage.UNMASKING:
+            self._end_wave("survivors", lane)
+            return
         agreed: tuple[SignedBy, ...] = ()
-        if last and lane.session.verify_keys:
+        if lane.session.verify_keys:
             # Of all whose inputs are in the sum, gone since or not: that is whom clients ask for.
             agreed = tuple(SignedBy(*entry) for entry in sorted(self._signed.items()))
-        orders = self._orders(lane, agreed=agreed)
-        self._wave("unmask" if last else "survivors", orders, partial(self._take, lane))
+        known = True
+        try:
+            self._end_wave("unmask", lane, agreed)
+        except Failed as error:
+            cause = error.__cause__
+            known = not isinstance(cause, ThresholdError) or cause.may_be_known
+            raise
+        finally:
+            if known:
+                self._budget.account(lane.session)
+
+    def _end_wave(self, name: str, lane: Lane, agreed: tuple[SignedBy, ...] = ()) -> None:
+        self._wave(name, self._orders(lane, agreed=agreed), partial(self._take, lane))
         self._close_next()
         _require(lane.close())
 
@@ -374,5 +379,4 @@ class Rounds:
 
 def _require(error: FedSecureError | None) -> None:
     if error is not None:
-        known = isinstance(error, ThresholdError) and error.may_be_known
-        raise Failed(str(error), may_be_known=known)
+        raise Failed(str(error)) from error

@@ -11,7 +11,7 @@ pytest.importorskip("flwr")
 pytest.importorskip("dp_accounting")
 
 from fedsecure import DistributedSkellam, PrivacyAccountant
-from fedsecure.errors import LocalProtocolError
+from fedsecure.errors import LocalProtocolError, RemoteProtocolError
 from fedsecure.privacy import FixedSizeSampling, RecordSkellam, Relation
 from flower_nodes import Federation, expected, fedavg, initial_arrays
 
@@ -93,6 +93,28 @@ def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known() -> None:
         spent[wave] = budget.get_epsilon(1e-5)
     assert spent["train"] == 0.0
     assert spent["unmask"] > 0.0
+
+
+@pytest.mark.parametrize("error", [RemoteProtocolError("no honest sum"), OSError("lost")])
+def test_a_round_that_fails_with_its_sum_in_hand_is_accounted(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sum cannot be read, or the grid breaks down after clients were asked to reveal it."""
+
+    def fails(*args: object) -> None:
+        raise error
+
+    federation = Federation(privacy=MUCH)
+    budget = accountant(1000.0)
+    if isinstance(error, OSError):
+        federation.grid.fault = lambda _, now, i: fails() if (now, i) == ("unmask", 4) else None
+        with pytest.raises(OSError, match="lost"):
+            federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+    else:
+        monkeypatch.setattr("fedsecure.protocols.masking.server.decode", fails)
+        federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+        assert federation.grid.secure.reports[0].failure == "no honest sum"
+    assert sum(budget.ledger.values()) == 1
 
 
 @pytest.mark.parametrize(
