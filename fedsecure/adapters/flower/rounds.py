@@ -27,9 +27,10 @@ from fedsecure.protocols.masking.states import Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fedsecure.adapters.flower.budget import Budget
+    from fedsecure._private_rounds import Budget
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.errors import FedSecureError
+    from fedsecure.privacy.events import Event
     from fedsecure.privacy.release import Release
     from fedsecure.protocols.base import Aggregate
     from fedsecure.pytree import TreeSpec
@@ -77,11 +78,16 @@ class Rounds:
         protocol: The server's policy.
         options: What else `Protocol.session` is given for each session.
         timeout: Seconds of a wave without training.
-        budget: Asked before anybody trains, told what was released.
+        budget: Asked before anybody trains, told what was released; None for exact means.
     """
 
     def __init__(
-        self, grid: Any, protocol: Any, options: Mapping[str, Any], timeout: float, budget: Budget
+        self,
+        grid: Any,
+        protocol: Any,
+        options: Mapping[str, Any],
+        timeout: float,
+        budget: Budget | None,
     ) -> None:
         self._grid = grid
         self._protocol = protocol
@@ -111,7 +117,10 @@ class Rounds:
         Raises:
             Failed: Too few clients are left, or the privacy budget does not allow the round. The
                 report says the same.
+            LocalProtocolError: Other than so many nodes as the sampling draws.
         """
+        if self._budget is not None:
+            self._budget.check_cohort(len(messages))
         self._number += 1
         self._waves, self._lost, self._signed = [], {}, {}
         self._asked = {message.metadata.dst_node_id: message for message in messages}
@@ -119,11 +128,12 @@ class Rounds:
         try:
             self._greet([node for node in self._asked if node not in self._client_of])
             lane = self._lane(spec, terms, prepared)
-            self._admit(lane)
+            event = self._admitted(lane)
+            self._exchange_keys(lane)
             self._prepare(spec, terms)
             self._train(lane, timeout)
             while not lane.finished:
-                self._unmask(lane)
+                self._unmask(lane, event)
         except Failed as error:
             self._next = None
             self._report(failure=str(error))
@@ -132,12 +142,19 @@ class Rounds:
         self._report(result)
         return result
 
-    def _admit(self, lane: Lane) -> None:
-        """Raises `Failed` unless the budget allows the sum of this session."""
+    def _admitted(self, lane: Lane) -> Event | None:
+        """Returns what the sum of this session is to an accountant, if there is noise in it.
+
+        Raises:
+            Failed: The budget does not allow it.
+        """
+        session = lane.session
+        if self._budget is None or session.plan is None:
+            return None
         try:
-            self._budget.admit(lane.session)
+            return self._budget.allowed(session.plan, self._number, len(session.client_ids))
         except BudgetError as error:
-            raise Failed(str(error)) from None
+            raise Failed(str(error)) from error
 
     def _greet(self, nodes: Sequence[int]) -> None:
         """Asks new nodes for their client ids, in a wave of its own if there are any."""
@@ -166,7 +183,7 @@ class Rounds:
                 self._client_of[node] = client_id
 
     def _lane(self, spec: TreeSpec, terms: Terms, prepared: Lane | None) -> Lane:
-        """Returns a session that waits for this round's masked inputs."""
+        """Returns this round's session: the one that was prepared, or one without keys yet."""
         clients = self._clients()
         if prepared is not None:
             if prepared.serves(clients, spec, terms):
@@ -176,11 +193,15 @@ class Rounds:
                 "arrays are others than those that keys were exchanged for in the round before",
                 self._number,
             )
-        lane = self._open(spec, terms, clients, self._number)
+        return self._open(spec, terms, clients, self._number)
+
+    def _exchange_keys(self, lane: Lane) -> None:
+        """Two waves after which a session waits for masked inputs, if it does not yet."""
+        if lane.stage == Stage.MASKED_INPUT:
+            return
         for name in ("keys", "shares"):
             self._wave(name, self._orders(lane), partial(self._take, lane))
             _require(lane.close())
-        return lane
 
     def _prepare(self, spec: TreeSpec, terms: Terms) -> None:
         """Opens the next round's session, which this round's waves carry along.
@@ -196,7 +217,7 @@ class Rounds:
                 client_ids=clients, spec=spec, round=number, **self._options
             )
         except ThresholdError as error:
-            raise Failed(str(error)) from None
+            raise Failed(str(error)) from error
         return Lane(self._protocol, session, terms)
 
     def _train(self, lane: Lane, timeout: float) -> None:
@@ -214,7 +235,7 @@ class Rounds:
         self._close_next()
         _require(lane.close())
 
-    def _unmask(self, lane: Lane) -> None:
+    def _unmask(self, lane: Lane, event: Event | None) -> None:
         """A wave after training: the survivors are compared, or masks come off.
 
         The last one is accounted as a release however it ends, unless nobody has answered: the
@@ -235,8 +256,8 @@ class Rounds:
             known = not isinstance(cause, ThresholdError) or cause.may_be_known
             raise
         finally:
-            if known:
-                self._budget.account(lane.session)
+            if known and self._budget is not None and event is not None:
+                self._budget.account(event)
 
     def _end_wave(self, name: str, lane: Lane, agreed: tuple[SignedBy, ...] = ()) -> None:
         self._wave(name, self._orders(lane, agreed=agreed), partial(self._take, lane))
