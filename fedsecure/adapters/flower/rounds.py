@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Message, RecordDict
 
 from fedsecure.adapters.flower import updates
-from fedsecure.adapters.flower.lanes import Lane
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, put, take
+from fedsecure.adapters.flower.sessions import RunningSession
 from fedsecure.adapters.flower.waves import wave
 from fedsecure.errors import BudgetError, RemoteProtocolError, ThresholdError
 from fedsecure.primitives import identity
@@ -96,7 +96,7 @@ class Rounds:
         self._budget = budget
         self._asked: dict[int, Any] = {}
         self._client_of: dict[int, int] = {}
-        self._next: Lane | None = None
+        self._next: RunningSession | None = None
         self._number = 0
         self._waves: list[str] = []
         self._lost: dict[int, str] = {}
@@ -127,28 +127,28 @@ class Rounds:
         prepared, self._next = self._next, None
         try:
             self._greet([node for node in self._asked if node not in self._client_of])
-            lane = self._lane(spec, terms, prepared)
-            event = self._admitted(lane)
-            self._exchange_keys(lane)
+            running = self._running(spec, terms, prepared)
+            event = self._admitted(running)
+            self._exchange_keys(running)
             self._prepare(spec, terms)
-            self._train(lane, timeout)
-            while not lane.finished:
-                self._unmask(lane, event)
+            self._train(running, timeout)
+            while not running.finished:
+                self._unmask(running, event)
         except Failed as error:
             self._next = None
             self._report(failure=str(error))
             raise
-        result = lane.result()
+        result = running.result()
         self._report(result)
         return result
 
-    def _admitted(self, lane: Lane) -> Event | None:
+    def _admitted(self, running: RunningSession) -> Event | None:
         """Returns what the sum of this session is to an accountant, if there is noise in it.
 
         Raises:
             Failed: The budget does not allow it.
         """
-        session = lane.session
+        session = running.session
         if self._budget is None or session.plan is None:
             return None
         try:
@@ -182,7 +182,9 @@ class Rounds:
                 owners[client_id] = node
                 self._client_of[node] = client_id
 
-    def _lane(self, spec: TreeSpec, terms: Terms, prepared: Lane | None) -> Lane:
+    def _running(
+        self, spec: TreeSpec, terms: Terms, prepared: RunningSession | None
+    ) -> RunningSession:
         """Returns this round's session: the one that was prepared, or one without keys yet."""
         clients = self._clients()
         if prepared is not None:
@@ -195,13 +197,13 @@ class Rounds:
             )
         return self._open(spec, terms, clients, self._number)
 
-    def _exchange_keys(self, lane: Lane) -> None:
+    def _exchange_keys(self, running: RunningSession) -> None:
         """Two waves after which a session waits for masked inputs, if it does not yet."""
-        if lane.stage == Stage.MASKED_INPUT:
+        if running.stage == Stage.MASKED_INPUT:
             return
         for name in ("keys", "shares"):
-            self._wave(name, self._orders(lane), partial(self._take, lane))
-            _require(lane.close())
+            self._wave(name, self._orders(running), partial(self._take, running))
+            _require(running.close())
 
     def _prepare(self, spec: TreeSpec, terms: Terms) -> None:
         """Opens the next round's session, which this round's waves carry along.
@@ -211,46 +213,48 @@ class Rounds:
         if set(self._asked) >= set(self._grid.get_node_ids()):
             self._next = self._open(spec, terms, self._clients(), self._number + 1)
 
-    def _open(self, spec: TreeSpec, terms: Terms, clients: Sequence[int], number: int) -> Lane:
+    def _open(
+        self, spec: TreeSpec, terms: Terms, clients: Sequence[int], number: int
+    ) -> RunningSession:
         try:
             session = self._protocol.session(
                 client_ids=clients, spec=spec, round=number, **self._options
             )
         except ThresholdError as error:
             raise Failed(str(error)) from error
-        return Lane(self._protocol, session, terms)
+        return RunningSession(self._protocol, session, terms)
 
-    def _train(self, lane: Lane, timeout: float) -> None:
+    def _train(self, running: RunningSession, timeout: float) -> None:
         """The wave in which clients train and send their masked inputs."""
         content = next(iter(self._asked.values())).content
-        model = updates.digest(content, lane.terms) if lane.session.verify_keys else b""
+        model = updates.digest(content, running.terms) if running.session.verify_keys else b""
 
         def arrived(node: int, answer: Answer, vectors: Sequence[bytes]) -> str | None:
-            if answer.failure or not model or self._signs(lane, answer, model):
-                return self._take(lane, node, answer, vectors)
+            if answer.failure or not model or self._signs(running, answer, model):
+                return self._take(running, node, answer, vectors)
             self._take_next(answer)
             return "it has not signed the model that it was sent"
 
-        self._wave("train", self._orders(lane, training=True), arrived, timeout=timeout)
+        self._wave("train", self._orders(running, training=True), arrived, timeout=timeout)
         self._close_next()
-        _require(lane.close())
+        _require(running.close())
 
-    def _unmask(self, lane: Lane, event: Event | None) -> None:
+    def _unmask(self, running: RunningSession, event: Event | None) -> None:
         """A wave after training: the survivors are compared, or masks come off.
 
         The last one is accounted as a release however it ends, unless nobody has answered: the
         server may have seen the sum when what it does with it fails.
         """
-        if lane.stage != Stage.UNMASKING:
-            self._end_wave("survivors", lane)
+        if running.stage != Stage.UNMASKING:
+            self._end_wave("survivors", running)
             return
         agreed: tuple[SignedBy, ...] = ()
-        if lane.session.verify_keys:
+        if running.session.verify_keys:
             # Of all whose inputs are in the sum, gone since or not: that is whom clients ask for.
             agreed = tuple(SignedBy(*entry) for entry in sorted(self._signed.items()))
         known = True
         try:
-            self._end_wave("unmask", lane, agreed)
+            self._end_wave("unmask", running, agreed)
         except Failed as error:
             cause = error.__cause__
             known = not isinstance(cause, ThresholdError) or cause.may_be_known
@@ -259,13 +263,15 @@ class Rounds:
             if known and self._budget is not None and event is not None:
                 self._budget.account(event)
 
-    def _end_wave(self, name: str, lane: Lane, agreed: tuple[SignedBy, ...] = ()) -> None:
-        self._wave(name, self._orders(lane, agreed=agreed), partial(self._take, lane))
+    def _end_wave(
+        self, name: str, running: RunningSession, agreed: tuple[SignedBy, ...] = ()
+    ) -> None:
+        self._wave(name, self._orders(running, agreed=agreed), partial(self._take, running))
         self._close_next()
-        _require(lane.close())
+        _require(running.close())
 
     def _orders(
-        self, lane: Lane, *, training: bool = False, agreed: tuple[SignedBy, ...] = ()
+        self, running: RunningSession, *, training: bool = False, agreed: tuple[SignedBy, ...] = ()
     ) -> dict[int, Order]:
         """Returns what each node is to do in a session, and in the next one beside it."""
         orders: dict[int, Order] = {}
@@ -273,26 +279,26 @@ class Rounds:
             client_id = self._client_of.get(node)
             if client_id is None:
                 continue
-            own = lane.part(client_id)
+            own = running.part(client_id)
             beside = [] if self._next is None else self._next.part(client_id, hold=True)
             if own or beside:
                 orders[node] = Order(
                     parts=(*own, *beside),
-                    training=lane.session.session_id if training and own else b"",
-                    terms=lane.terms if training and own else NO_TERMS,
+                    training=running.session.session_id if training and own else b"",
+                    terms=running.terms if training and own else NO_TERMS,
                     agreed=agreed if own else (),
                 )
         return orders
 
     def _take(
-        self, lane: Lane, node: int, answer: Answer, vectors: Sequence[bytes] = ()
+        self, running: RunningSession, node: int, answer: Answer, vectors: Sequence[bytes] = ()
     ) -> str | None:
         """Hands an answer to its sessions; returns why its client has dropped out of the first."""
         del node
         self._take_next(answer)
-        if answer.client_id not in lane.clients:
+        if answer.client_id not in running.clients:
             return None
-        reason = lane.receive(answer.client_id, answer.parts, vectors)
+        reason = running.receive(answer.client_id, answer.parts, vectors)
         return reason and (answer.failure or reason)
 
     def _take_next(self, answer: Answer) -> None:
@@ -308,10 +314,10 @@ class Rounds:
             _LOG.info("fedsecure: keys for the next round are given up: %s", error)
             self._next = None
 
-    def _signs(self, lane: Lane, answer: Answer, model: bytes) -> bool:
+    def _signs(self, running: RunningSession, answer: Answer, model: bytes) -> bool:
         """Returns whether a client signed the model it was sent; keeps the signature for all."""
-        session, client_id = lane.session, answer.client_id
-        if client_id not in lane.clients:
+        session, client_id = running.session, answer.client_id
+        if client_id not in running.clients:
             return True
         key = session.verify_keys[session.client_ids.index(client_id)]
         statement = updates.statement(session.session_id, model)
