@@ -19,10 +19,10 @@ from fedsecure.adapters.flower import updates
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, put, take
 from fedsecure.adapters.flower.sessions import RunningSession
 from fedsecure.adapters.flower.waves import wave
-from fedsecure.errors import BudgetError, RemoteProtocolError, ThresholdError
-from fedsecure.primitives import identity
+from fedsecure.errors import BudgetError, CheaterDetected, RemoteProtocolError, ThresholdError
 from fedsecure.protocols.masking.messages import SignedBy
 from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -319,9 +319,10 @@ class Rounds:
         session, client_id = running.session, answer.client_id
         if client_id not in running.clients:
             return True
-        key = session.verify_keys[session.client_ids.index(client_id)]
         statement = updates.statement(session.session_id, model)
-        if not identity.verify(key, answer.signature, statement):
+        try:
+            check_signature(session, client_id, answer.signature, statement, client_id)
+        except CheaterDetected:
             return False
         self._signed[client_id] = answer.signature
         return True
