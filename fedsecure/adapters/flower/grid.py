@@ -11,7 +11,7 @@ from flwr.serverapp import Grid
 
 from fedsecure._private_rounds import Budget
 from fedsecure.adapters.flower import strategies, updates
-from fedsecure.adapters.flower.rounds import Failed, RoundReport, Rounds
+from fedsecure.adapters.flower.rounds import Failed, Rounds
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError, ThresholdError
 from fedsecure.privacy.events import NoSampling
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fedsecure.adapters.flower.letters import Terms
+    from fedsecure.adapters.flower.reports import RoundReport
     from fedsecure.privacy.accounting import PrivacyAccountant
     from fedsecure.privacy.events import Sampling
     from fedsecure.privacy.mechanisms import VectorMechanism

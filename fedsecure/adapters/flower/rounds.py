@@ -9,7 +9,6 @@ wanted is dropped.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from flwr.app import Message, RecordDict
 
 from fedsecure.adapters.flower import updates
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, put, take
+from fedsecure.adapters.flower.reports import RoundReport
 from fedsecure.adapters.flower.sessions import RunningSession
 from fedsecure.adapters.flower.waves import wave
 from fedsecure.errors import BudgetError, CheaterDetected, RemoteProtocolError, ThresholdError
@@ -31,39 +31,13 @@ if TYPE_CHECKING:
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.errors import FedSecureError
     from fedsecure.privacy.events import Event
-    from fedsecure.privacy.release import Release
     from fedsecure.protocols.base import Aggregate
     from fedsecure.pytree import TreeSpec
 
-__all__ = ["Failed", "RoundReport", "Rounds"]
+__all__ = ["Failed", "Rounds"]
 
 _LOG = logging.getLogger("flwr.fedsecure")
 _CLOCKS = 600.0  # seconds that the clocks of two machines may be apart: messages name their end
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """What happened in one round of training.
-
-    Attributes:
-        number: The round, from 1.
-        waves: What each wave was for, in order.
-        contributors: Flower's ids of the nodes whose updates are in the mean.
-        dropouts: For each of the other nodes that were asked, the reason.
-        failure: Why there is no mean; empty if there is one.
-        adversary: What the server could have done without learning more, as in `Aggregate`.
-        clipped: How many values all contributors clipped; None unless the encoding clips.
-        privacy: What the mean does for the privacy of those in it, as in `Aggregate`.
-    """
-
-    number: int
-    waves: tuple[str, ...]
-    contributors: tuple[int, ...] = ()
-    dropouts: Mapping[int, str] = field(default_factory=dict)
-    failure: str = ""
-    adversary: str = "none"
-    clipped: int | None = None
-    privacy: Release | None = None
 
 
 class Failed(Exception):
@@ -387,22 +361,7 @@ class Rounds:
             privacy=None if result is None else result.privacy,
         )
         self.reports.append(report)
-        if failure:
-            _LOG.warning(
-                "fedsecure: round %d failed after %d waves, the model stays as it is: %s",
-                self._number,
-                len(self._waves),
-                failure,
-            )
-        else:
-            _LOG.info(
-                "fedsecure: round %d: the mean of %d of %d nodes, in %d waves (%s)",
-                self._number,
-                len(contributors),
-                len(self._asked),
-                len(self._waves),
-                ", ".join(self._waves),
-            )
+        report.log()
 
 
 def _require(error: FedSecureError | None) -> None:
