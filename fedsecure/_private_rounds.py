@@ -17,34 +17,41 @@ if TYPE_CHECKING:
 
     from fedsecure.privacy.events import Event, Sampling
     from fedsecure.privacy.mechanisms import VectorMechanism
+    from fedsecure.privacy.plans import Plan
     from fedsecure.privacy.report import PrivacyReport
     from fedsecure.protocols.base import Aggregate, Protocol
     from fedsecure.pytree import TreeSpec
 
-__all__ = ["PrivateRounds", "hint"]
+__all__ = ["Budget", "PrivateRounds", "hint"]
 
 
 @dataclass(frozen=True)
-class PrivateRounds:
-    """What all rounds of a private run have in common; see `federated_averaging`.
+class Budget:
+    """What the rounds of a private run release, and may spend.
+
+    Attributes:
+        mechanism: Whose noise the means have.
+        accountant: Adds up what they cost; None leaves that to the caller.
+        sampling: How the clients of each round are chosen.
+        weighted: Whether clients weigh differently.
 
     Raises:
         LocalProtocolError: A part of the wrong type; parts that do not go together.
+        EncodingError: Weights, and a mechanism that declares no largest one.
     """
 
     mechanism: VectorMechanism
     accountant: PrivacyAccountant | None
     sampling: Sampling
-    protocol: Protocol
     weighted: bool
 
     def __post_init__(self) -> None:
         check_mechanism(self.mechanism)
         if self.mechanism.unit == "record":
             raise LocalProtocolError(
-                "records are clipped one by one, before a client adds them up: give "
-                "secure_aggregate the gradients of the records and take the step yourself; "
-                "federated_averaging hides whole clients"
+                "records are clipped one by one, before a client adds them up, and local training "
+                "gives whole updates: give secure_aggregate the gradients of the records and take "
+                "the step yourself, or hide whole clients, or train with DP-SGD inside each"
             )
         if self.accountant is not None:
             _check_accountant(self.accountant)
@@ -52,8 +59,8 @@ class PrivateRounds:
         if self.weighted and self.mechanism.max_weight is None:
             raise EncodingError(
                 "numbers of examples are weights, and under privacy the largest one that any client"
-                " may have must be declared: give the mechanism max_weight=..., or weighted=False "
-                "for a mean in which all clients count the same"
+                " may have must be declared: give the mechanism max_weight=..., or weigh all "
+                "clients the same"
             )
 
     @property
@@ -63,6 +70,38 @@ class PrivateRounds:
             return self.accountant.relation
         fixed = isinstance(self.sampling, FixedSizeSampling)
         return Relation.REPLACE_ONE if fixed else Relation.REPLACE_SPECIAL
+
+    def check_cohort(self, num_clients: int) -> None:
+        """Raises `LocalProtocolError` unless the sampling draws so many clients."""
+        sampling = self.sampling
+        if isinstance(sampling, FixedSizeSampling) and num_clients != sampling.cohort:
+            raise LocalProtocolError(
+                f"a round of {num_clients} clients, where sampling says {sampling}: account for "
+                "what is done"
+            )
+
+    def allowed(self, plan: Plan, number: int, num_clients: int) -> Event:
+        """Returns the event that a round will be, if the budget has room for it.
+
+        Raises:
+            BudgetError: It has not; nothing has happened.
+        """
+        event = plan.event(self.sampling, self.relation)
+        if self.accountant is not None and self.accountant.would_exceed(event):
+            raise BudgetError(_spent(self.accountant, number, num_clients))
+        return event
+
+    def account(self, event: Event) -> None:
+        """Takes note that a round was released."""
+        if self.accountant is not None:
+            self.accountant.record(event)
+
+
+@dataclass(frozen=True)
+class PrivateRounds(Budget):
+    """What all rounds of a private run have in common; see `federated_averaging`."""
+
+    protocol: Protocol
 
     def current(self, mechanism: VectorMechanism | None) -> VectorMechanism:
         """Returns the mechanism of the next round: that of the state, if it has one.
@@ -91,21 +130,14 @@ class PrivateRounds:
             BudgetError: It does not; nothing has happened.
             LocalProtocolError: The cohort is not of the size that the sampling says.
         """
-        sampling = self.sampling
-        if isinstance(sampling, FixedSizeSampling) and num_clients != sampling.cohort:
-            raise LocalProtocolError(
-                f"a round of {num_clients} clients, where sampling says {sampling}: account for "
-                "what is done"
-            )
+        self.check_cohort(num_clients)
         plan = mechanism.plan(
             clients=num_clients,
             size=spec.size,
             noise_shares=self.protocol.noise_shares(num_clients, mechanism),
             weighted=self.weighted,
         )
-        event = plan.event(sampling, self.relation)
-        if self.accountant is not None and self.accountant.would_exceed(event):
-            raise BudgetError(_spent(self.accountant, number, num_clients))
+        event = self.allowed(plan, number, num_clients)
         noisy = partial(aggregate, privacy=mechanism, protocol=self.protocol)
         return partial(self._run, event, noisy)
 
@@ -133,15 +165,15 @@ class PrivateRounds:
             raise
         except ThresholdError as error:
             if error.may_be_known:
-                self._account(event)
+                self.account(event)
             raise
         except BaseException:
-            self._account(event)
+            self.account(event)
             raise
         if not result.privacy.private:
-            self._account(event)  # it is more than that, and there is no event for it
+            self.account(event)  # it is more than that, and there is no event for it
         released = result.privacy.event(self.sampling, self.relation)
-        self._account(released)
+        self.account(released)
         if released != event:
             raise LocalProtocolError(
                 "the aggregator released something else than was planned: it does not use the "
@@ -154,10 +186,6 @@ class PrivateRounds:
         if self.accountant is None or self.accountant.budget is None:
             return None
         return self.accountant.report()
-
-    def _account(self, event: Event) -> None:
-        if self.accountant is not None:
-            self.accountant.record(event)
 
 
 def hint(report: PrivacyReport | None, num_clients: int) -> str:
@@ -172,8 +200,8 @@ def _check_accountant(accountant: PrivacyAccountant) -> None:
         )
     if accountant.unit == "record":
         raise LocalProtocolError(
-            "this accountant is for records, and federated_averaging hides clients: make it with "
-            'unit="client", or "silo"'
+            "this accountant is for records, and noise on whole updates hides clients: make it "
+            'with unit="client", or "silo"'
         )
 
 
@@ -182,7 +210,7 @@ def _spent(accountant: PrivacyAccountant, number: int, num_clients: int) -> str:
     text = (
         f"round {number} does not fit the privacy budget of epsilon {epsilon:.6g} at delta "
         f"{delta:.3g}: epsilon {accountant.get_epsilon(delta):.6g} is spent. Nothing was trained "
-        "or sent, and the state is as it was: stop here, or begin again with more noise, fewer "
+        "or sent, and the model is as it was: stop here, or begin again with more noise, fewer "
         "rounds or a larger budget"
     )
     advice = few_silos(num_clients)

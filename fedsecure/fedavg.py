@@ -241,9 +241,7 @@ def _private(
     weighted: bool,
 ) -> PrivateRounds | None:
     if privacy is not None:
-        return PrivateRounds(
-            privacy, accountant, sampling, protocol or _DEFAULT_PROTOCOL, weighted=weighted
-        )
+        return PrivateRounds(privacy, accountant, sampling, weighted, protocol or _DEFAULT_PROTOCOL)
     if accountant is not None or protocol is not None or sampling != _NO_SAMPLING:
         raise LocalProtocolError(
             "accountant, sampling and protocol go with privacy=...: without noise there is nothing "

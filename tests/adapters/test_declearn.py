@@ -39,6 +39,7 @@ from fedsecure.adapters.declearn import (
     FedsecureDecrypter,
     FedsecureEncrypter,
 )
+from fedsecure.primitives.masks import MaskSet
 
 NAMES = [bytes([k]) * 32 for k in range(3)]
 PAIRS = {
@@ -114,6 +115,24 @@ def test_no_client_s_values_are_in_what_it_sends() -> None:
     ones = np.unpackbits(np.frombuffer(packed.data, np.uint8)).mean()
     assert abs(ones - 0.5) < 0.01
     assert first.encrypt_uint(0) != first.encrypt_uint(0)
+
+
+def test_no_seed_stays_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[MaskSet] = []
+
+    def recorded(*arguments):
+        made.append(MaskSet(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr("fedsecure.adapters.declearn.crypters.MaskSet", recorded)
+    (first, *_) = encrypters()
+    first.encrypt_vector(NumpyVector({"w": np.zeros(4)}))
+    first.encrypt_numpy_array(np.zeros(4, np.int64))
+    first.encrypt_float(0.5)
+    assert len(made) == 3
+    for masks in made:
+        with pytest.raises(CryptoError, match="wiped"):
+            masks.seeds  # noqa: B018
 
 
 def test_a_missing_client_or_one_out_of_step_gives_no_sum() -> None:

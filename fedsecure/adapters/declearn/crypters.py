@@ -103,7 +103,12 @@ class FedsecureEncrypter(api.Encrypter):
         )
 
     def _packed(self, flat: Any) -> Packed:
-        message = self._contribution(flat).message(b"", 0, flat.size, self._next_masks())
+        contribution = self._contribution(flat)
+        fresh = self._next_masks()
+        try:
+            message = contribution.message(b"", 0, flat.size, fresh)
+        finally:
+            fresh.wipe()
         return Packed(self._bits(flat.size), flat.size, message)
 
     def _contribution(self, flat: Any) -> Contribution:
@@ -137,8 +142,10 @@ class FedsecureEncrypter(api.Encrypter):
 
     def _masked(self, vector: Any) -> Any:
         fresh = self._next_masks()
-        fresh.apply(vector)
-        fresh.wipe()
+        try:
+            fresh.apply(vector)
+        finally:
+            fresh.wipe()
         return vector
 
     def _next_masks(self) -> MaskSet:

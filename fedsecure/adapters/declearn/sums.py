@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from declearn.secagg import api
 
+from fedsecure.encoding import RingLayout
 from fedsecure.primitives import masks
 
 __all__ = ["RING", "FedsecureAggregate", "Packed"]
@@ -42,8 +43,8 @@ class Packed:
         """Returns a new array with the elements."""
         if isinstance(self.data, np.ndarray):
             return self.data.copy()
-        lane = np.uint16 if self.bits <= 16 else np.uint32 if self.bits <= 32 else np.uint64
-        total = np.zeros(self.length, lane)
+        layout = RingLayout(1, self.bits, weighted=False, counts_clipped=False)
+        total = np.zeros(self.length, layout.dtype)
         masks.unpack_add(memoryview(self.data), self.bits, total)
         return total
 

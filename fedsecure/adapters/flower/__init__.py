@@ -23,7 +23,7 @@ from fedsecure.adapters.flower.identities import (
     write_identities,
 )
 from fedsecure.adapters.flower.mod import secure_mod
-from fedsecure.adapters.flower.rounds import RoundReport
+from fedsecure.adapters.flower.reports import RoundReport
 from fedsecure.adapters.flower.strategies import check_strategy
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
+from fedsecure._private_rounds import Budget
 from fedsecure.adapters.flower import strategies, updates
-from fedsecure.adapters.flower.budget import Budget
-from fedsecure.adapters.flower.rounds import Failed, RoundReport, Rounds
+from fedsecure.adapters.flower.rounds import Failed, Rounds
 from fedsecure.encoding import FixedPoint
 from fedsecure.errors import LocalProtocolError, ThresholdError
 from fedsecure.privacy.events import NoSampling
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fedsecure.adapters.flower.letters import Terms
+    from fedsecure.adapters.flower.reports import RoundReport
     from fedsecure.privacy.accounting import PrivacyAccountant
     from fedsecure.privacy.events import Sampling
     from fedsecure.privacy.mechanisms import VectorMechanism
@@ -60,7 +61,7 @@ class SecureGrid(Grid):
             the strategy gets them back as it sent them. For integers, such as counters.
         privacy: None, or the mechanism whose noise every mean gets, such as
             `fedsecure.DistributedSkellam`; clients give `secure_mod` the same. Weights need its
-            ``max_weight``.
+            ``max_weight``; its clip is fixed.
         accountant: Asked before each round, and told what was released: a round that its budget
             does not allow fails before anybody trains, and the strategy keeps its model.
         sampling: How the nodes of each round are chosen. By default nothing is assumed; sampling is
@@ -70,6 +71,7 @@ class SecureGrid(Grid):
 
     Raises:
         LocalProtocolError: An argument is wrong, or the strategy that starts needs single updates.
+        EncodingError: Weights under a mechanism that declares no largest one.
     """
 
     def __init__(
@@ -90,6 +92,10 @@ class SecureGrid(Grid):
             raise LocalProtocolError("this grid is a SecureGrid already")
         if not isinstance(protocol, PairwiseMasking):
             raise LocalProtocolError(f"protocol is {protocol!r:.60}; give a PairwiseMasking")
+        if weighted_by is not None and (not isinstance(weighted_by, str) or not weighted_by):
+            raise LocalProtocolError(
+                f"weighted_by is {weighted_by!r}; give a metric's name, or None"
+            )
         if privacy is None:
             encoding = _DEFAULT_ENCODING if encoding is None else encoding
             _check_encoding(encoding, weighted_by)
@@ -114,7 +120,7 @@ class SecureGrid(Grid):
         options: dict[str, Any] = {"encoding": encoding, "weighted": weighted_by is not None}
         if privacy is not None:
             options["privacy"] = privacy
-        budget = Budget(privacy, accountant, sampling)
+        budget = _budget(privacy, accountant, sampling, weighted=weighted_by is not None)
         self._rounds = Rounds(grid, protocol, options, self._timeout, budget)
         self._asked_at = self._waiting_since = -math.inf
 
@@ -299,11 +305,32 @@ def _seconds(name: str, value: Any) -> float:
     return float(value)
 
 
-def _check_encoding(encoding: Any, weighted_by: Any) -> None:
+def _budget(
+    privacy: VectorMechanism | None,
+    accountant: PrivacyAccountant | None,
+    sampling: Sampling,
+    *,
+    weighted: bool,
+) -> Budget | None:
+    if privacy is None:
+        if accountant is not None or sampling != _NO_SAMPLING:
+            raise LocalProtocolError(
+                "accountant and sampling go with privacy=...: means without noise cost all of any "
+                "budget"
+            )
+        return None
+    budget = Budget(privacy, accountant, sampling, weighted)
+    if privacy.adaptive is not None:
+        raise LocalProtocolError(
+            "the next round's session is prepared before this one's clip is known, so a clip does "
+            "not adapt under Flower; give the mechanism a fixed clip_norm"
+        )
+    return budget
+
+
+def _check_encoding(encoding: Any, weighted_by: str | None) -> None:
     if not isinstance(encoding, FixedPoint):
         raise LocalProtocolError(f"encoding is {encoding!r:.60}; give a FixedPoint")
-    if weighted_by is not None and (not isinstance(weighted_by, str) or not weighted_by):
-        raise LocalProtocolError(f"weighted_by is {weighted_by!r}; give a metric's name, or None")
     if weighted_by is not None and encoding.max_weight is None:
         raise LocalProtocolError(
             f"a sum weighted by {weighted_by!r} needs the largest weight a client can have: give "

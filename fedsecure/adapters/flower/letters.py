@@ -19,7 +19,18 @@ from fedsecure.protocols.masking.messages import SignedBy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["KEY", "VECTORS", "Answer", "Order", "Part", "Terms", "put", "take"]
+__all__ = [
+    "KEY",
+    "MAX_FAILURE",
+    "NO_TERMS",
+    "VECTORS",
+    "Answer",
+    "Order",
+    "Part",
+    "Terms",
+    "put",
+    "take",
+]
 
 KEY = "fedsecure"
 """The record that holds the letter."""
@@ -75,7 +86,7 @@ class Order(wire.Control, frozen=True):
         parts: The sessions that go on.
         training: The session that sums the update which this message asks for; empty if none.
         terms: What of that update is summed.
-        agreed: What the survivors signed about the model they trained, see `digests`.
+        agreed: What the survivors signed about the model they trained, see `updates.digest`.
     """
 
     parts: Annotated[tuple[Part, ...], Meta(max_length=2)]
@@ -101,6 +112,7 @@ class Answer(wire.Control, frozen=True):
 
 
 NO_TERMS = Terms((), "", ())
+"""Those of an order that asks for no training."""
 
 LetterT = TypeVar("LetterT", Order, Answer)
 

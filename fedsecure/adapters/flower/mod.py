@@ -29,6 +29,7 @@ from fedsecure.protocols.masking import PairwiseMasking
 from fedsecure.protocols.masking.client import MaskingClient
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.session import Session
+from fedsecure.protocols.signing import sign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,9 +188,8 @@ class _Desk:
         )
         client.set_update(tree, weight)
         _say_what_stays(reply.content, order.terms)
-        own = self._policy.identity_of(self._id)
-        if own is not None:
-            self._signature = own.sign(updates.statement(session.session_id, model))
+        statement = updates.statement(session.session_id, model)
+        self._signature = sign(self._policy.identity_of(self._id), statement)
         return model
 
     def _check_agreement(

@@ -9,72 +9,39 @@ wanted is dropped.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flwr.app import Message, RecordDict
 
 from fedsecure.adapters.flower import updates
-from fedsecure.adapters.flower.lanes import Lane
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, put, take
+from fedsecure.adapters.flower.reports import RoundReport
+from fedsecure.adapters.flower.sessions import RunningSession
 from fedsecure.adapters.flower.waves import wave
-from fedsecure.errors import BudgetError, RemoteProtocolError, ThresholdError
-from fedsecure.primitives import identity
+from fedsecure.errors import BudgetError, CheaterDetected, RemoteProtocolError, ThresholdError
 from fedsecure.protocols.masking.messages import SignedBy
 from fedsecure.protocols.masking.states import Stage
+from fedsecure.protocols.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fedsecure.adapters.flower.budget import Budget
+    from fedsecure._private_rounds import Budget
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.errors import FedSecureError
-    from fedsecure.privacy.release import Release
+    from fedsecure.privacy.events import Event
     from fedsecure.protocols.base import Aggregate
     from fedsecure.pytree import TreeSpec
 
-__all__ = ["Failed", "RoundReport", "Rounds"]
+__all__ = ["Failed", "Rounds"]
 
 _LOG = logging.getLogger("flwr.fedsecure")
 _CLOCKS = 600.0  # seconds that the clocks of two machines may be apart: messages name their end
 
 
-@dataclass(frozen=True)
-class RoundReport:
-    """What happened in one round of training.
-
-    Attributes:
-        number: The round, from 1.
-        waves: What each wave was for, in order.
-        contributors: Flower's ids of the nodes whose updates are in the mean.
-        dropouts: For each of the other nodes that were asked, the reason.
-        failure: Why there is no mean; empty if there is one.
-        adversary: What the server could have done without learning more, as in `Aggregate`.
-        clipped: How many values all contributors clipped; None unless the encoding clips.
-        privacy: What the mean does for the privacy of those in it, as in `Aggregate`.
-    """
-
-    number: int
-    waves: tuple[str, ...]
-    contributors: tuple[int, ...] = ()
-    dropouts: Mapping[int, str] = field(default_factory=dict)
-    failure: str = ""
-    adversary: str = "none"
-    clipped: int | None = None
-    privacy: Release | None = None
-
-
 class Failed(Exception):
-    """A round without a mean: the model stays as it was.
-
-    Attributes:
-        may_be_known: Clients had begun to reveal the sum, so that it counts as released.
-    """
-
-    def __init__(self, reason: str, *, may_be_known: bool = False) -> None:
-        super().__init__(reason)
-        self.may_be_known = may_be_known
+    """A round without a mean: the model stays as it was."""
 
 
 class Rounds:
@@ -85,11 +52,16 @@ class Rounds:
         protocol: The server's policy.
         options: What else `Protocol.session` is given for each session.
         timeout: Seconds of a wave without training.
-        budget: Asked before anybody trains, told what was released.
+        budget: Asked before anybody trains, told what was released; None for exact means.
     """
 
     def __init__(
-        self, grid: Any, protocol: Any, options: Mapping[str, Any], timeout: float, budget: Budget
+        self,
+        grid: Any,
+        protocol: Any,
+        options: Mapping[str, Any],
+        timeout: float,
+        budget: Budget | None,
     ) -> None:
         self._grid = grid
         self._protocol = protocol
@@ -98,7 +70,7 @@ class Rounds:
         self._budget = budget
         self._asked: dict[int, Any] = {}
         self._client_of: dict[int, int] = {}
-        self._next: Lane | None = None
+        self._next: RunningSession | None = None
         self._number = 0
         self._waves: list[str] = []
         self._lost: dict[int, str] = {}
@@ -119,37 +91,44 @@ class Rounds:
         Raises:
             Failed: Too few clients are left, or the privacy budget does not allow the round. The
                 report says the same.
+            LocalProtocolError: Other than so many nodes as the sampling draws.
         """
+        if self._budget is not None:
+            self._budget.check_cohort(len(messages))
         self._number += 1
         self._waves, self._lost, self._signed = [], {}, {}
         self._asked = {message.metadata.dst_node_id: message for message in messages}
         prepared, self._next = self._next, None
-        lane: Lane | None = None
         try:
             self._greet([node for node in self._asked if node not in self._client_of])
-            lane = self._lane(spec, terms, prepared)
-            self._admit(lane)
+            running = self._running(spec, terms, prepared)
+            event = self._admitted(running)
+            self._exchange_keys(running)
             self._prepare(spec, terms)
-            self._train(lane, timeout)
-            while not lane.finished:
-                self._unmask(lane)
+            self._train(running, timeout)
+            while not running.finished:
+                self._unmask(running, event)
         except Failed as error:
-            if lane is not None and error.may_be_known:
-                self._budget.account(lane.session)
             self._next = None
             self._report(failure=str(error))
             raise
-        self._budget.account(lane.session)
-        result = lane.result()
+        result = running.result()
         self._report(result)
         return result
 
-    def _admit(self, lane: Lane) -> None:
-        """Raises `Failed` unless the budget allows the sum of this session."""
+    def _admitted(self, running: RunningSession) -> Event | None:
+        """Returns what the sum of this session is to an accountant, if there is noise in it.
+
+        Raises:
+            Failed: The budget does not allow it.
+        """
+        session = running.session
+        if self._budget is None or session.plan is None:
+            return None
         try:
-            self._budget.admit(lane.session)
+            return self._budget.allowed(session.plan, self._number, len(session.client_ids))
         except BudgetError as error:
-            raise Failed(str(error)) from None
+            raise Failed(str(error)) from error
 
     def _greet(self, nodes: Sequence[int]) -> None:
         """Asks new nodes for their client ids, in a wave of its own if there are any."""
@@ -177,8 +156,10 @@ class Rounds:
                 owners[client_id] = node
                 self._client_of[node] = client_id
 
-    def _lane(self, spec: TreeSpec, terms: Terms, prepared: Lane | None) -> Lane:
-        """Returns a session that waits for this round's masked inputs."""
+    def _running(
+        self, spec: TreeSpec, terms: Terms, prepared: RunningSession | None
+    ) -> RunningSession:
+        """Returns this round's session: the one that was prepared, or one without keys yet."""
         clients = self._clients()
         if prepared is not None:
             if prepared.serves(clients, spec, terms):
@@ -188,11 +169,15 @@ class Rounds:
                 "arrays are others than those that keys were exchanged for in the round before",
                 self._number,
             )
-        lane = self._open(spec, terms, clients, self._number)
+        return self._open(spec, terms, clients, self._number)
+
+    def _exchange_keys(self, running: RunningSession) -> None:
+        """Two waves after which a session waits for masked inputs, if it does not yet."""
+        if running.stage == Stage.MASKED_INPUT:
+            return
         for name in ("keys", "shares"):
-            self._wave(name, self._orders(lane), partial(self._take, lane))
-            _require(lane.close())
-        return lane
+            self._wave(name, self._orders(running), partial(self._take, running))
+            _require(running.close())
 
     def _prepare(self, spec: TreeSpec, terms: Terms) -> None:
         """Opens the next round's session, which this round's waves carry along.
@@ -202,44 +187,65 @@ class Rounds:
         if set(self._asked) >= set(self._grid.get_node_ids()):
             self._next = self._open(spec, terms, self._clients(), self._number + 1)
 
-    def _open(self, spec: TreeSpec, terms: Terms, clients: Sequence[int], number: int) -> Lane:
+    def _open(
+        self, spec: TreeSpec, terms: Terms, clients: Sequence[int], number: int
+    ) -> RunningSession:
         try:
             session = self._protocol.session(
                 client_ids=clients, spec=spec, round=number, **self._options
             )
         except ThresholdError as error:
-            raise Failed(str(error)) from None
-        return Lane(self._protocol, session, terms)
+            raise Failed(str(error)) from error
+        return RunningSession(self._protocol, session, terms)
 
-    def _train(self, lane: Lane, timeout: float) -> None:
+    def _train(self, running: RunningSession, timeout: float) -> None:
         """The wave in which clients train and send their masked inputs."""
         content = next(iter(self._asked.values())).content
-        model = updates.digest(content, lane.terms) if lane.session.verify_keys else b""
+        model = updates.digest(content, running.terms) if running.session.verify_keys else b""
 
         def arrived(node: int, answer: Answer, vectors: Sequence[bytes]) -> str | None:
-            if answer.failure or not model or self._signs(lane, answer, model):
-                return self._take(lane, node, answer, vectors)
+            if answer.failure or not model or self._signs(running, answer, model):
+                return self._take(running, node, answer, vectors)
             self._take_next(answer)
             return "it has not signed the model that it was sent"
 
-        self._wave("train", self._orders(lane, training=True), arrived, timeout=timeout)
+        self._wave("train", self._orders(running, training=True), arrived, timeout=timeout)
         self._close_next()
-        _require(lane.close())
+        _require(running.close())
 
-    def _unmask(self, lane: Lane) -> None:
-        """A wave after training: the survivors are compared, or masks come off."""
-        last = lane.stage == Stage.UNMASKING
+    def _unmask(self, running: RunningSession, event: Event | None) -> None:
+        """A wave after training: the survivors are compared, or masks come off.
+
+        The last one is accounted as a release however it ends, unless nobody has answered: the
+        server may have seen the sum when what it does with it fails.
+        """
+        if running.stage != Stage.UNMASKING:
+            self._end_wave("survivors", running)
+            return
         agreed: tuple[SignedBy, ...] = ()
-        if last and lane.session.verify_keys:
+        if running.session.verify_keys:
             # Of all whose inputs are in the sum, gone since or not: that is whom clients ask for.
             agreed = tuple(SignedBy(*entry) for entry in sorted(self._signed.items()))
-        orders = self._orders(lane, agreed=agreed)
-        self._wave("unmask" if last else "survivors", orders, partial(self._take, lane))
+        known = True
+        try:
+            self._end_wave("unmask", running, agreed)
+        except Failed as error:
+            cause = error.__cause__
+            known = not isinstance(cause, ThresholdError) or cause.may_be_known
+            raise
+        finally:
+            if known and self._budget is not None and event is not None:
+                self._budget.account(event)
+
+    def _end_wave(
+        self, name: str, running: RunningSession, agreed: tuple[SignedBy, ...] = ()
+    ) -> None:
+        self._wave(name, self._orders(running, agreed=agreed), partial(self._take, running))
         self._close_next()
-        _require(lane.close())
+        _require(running.close())
 
     def _orders(
-        self, lane: Lane, *, training: bool = False, agreed: tuple[SignedBy, ...] = ()
+        self, running: RunningSession, *, training: bool = False, agreed: tuple[SignedBy, ...] = ()
     ) -> dict[int, Order]:
         """Returns what each node is to do in a session, and in the next one beside it."""
         orders: dict[int, Order] = {}
@@ -247,26 +253,26 @@ class Rounds:
             client_id = self._client_of.get(node)
             if client_id is None:
                 continue
-            own = lane.part(client_id)
+            own = running.part(client_id)
             beside = [] if self._next is None else self._next.part(client_id, hold=True)
             if own or beside:
                 orders[node] = Order(
                     parts=(*own, *beside),
-                    training=lane.session.session_id if training and own else b"",
-                    terms=lane.terms if training and own else NO_TERMS,
+                    training=running.session.session_id if training and own else b"",
+                    terms=running.terms if training and own else NO_TERMS,
                     agreed=agreed if own else (),
                 )
         return orders
 
     def _take(
-        self, lane: Lane, node: int, answer: Answer, vectors: Sequence[bytes] = ()
+        self, running: RunningSession, node: int, answer: Answer, vectors: Sequence[bytes] = ()
     ) -> str | None:
         """Hands an answer to its sessions; returns why its client has dropped out of the first."""
         del node
         self._take_next(answer)
-        if answer.client_id not in lane.clients:
+        if answer.client_id not in running.clients:
             return None
-        reason = lane.receive(answer.client_id, answer.parts, vectors)
+        reason = running.receive(answer.client_id, answer.parts, vectors)
         return reason and (answer.failure or reason)
 
     def _take_next(self, answer: Answer) -> None:
@@ -282,14 +288,15 @@ class Rounds:
             _LOG.info("fedsecure: keys for the next round are given up: %s", error)
             self._next = None
 
-    def _signs(self, lane: Lane, answer: Answer, model: bytes) -> bool:
+    def _signs(self, running: RunningSession, answer: Answer, model: bytes) -> bool:
         """Returns whether a client signed the model it was sent; keeps the signature for all."""
-        session, client_id = lane.session, answer.client_id
-        if client_id not in lane.clients:
+        session, client_id = running.session, answer.client_id
+        if client_id not in running.clients:
             return True
-        key = session.verify_keys[session.client_ids.index(client_id)]
         statement = updates.statement(session.session_id, model)
-        if not identity.verify(key, answer.signature, statement):
+        try:
+            check_signature(session, client_id, answer.signature, statement, client_id)
+        except CheaterDetected:
             return False
         self._signed[client_id] = answer.signature
         return True
@@ -354,25 +361,9 @@ class Rounds:
             privacy=None if result is None else result.privacy,
         )
         self.reports.append(report)
-        if failure:
-            _LOG.warning(
-                "fedsecure: round %d failed after %d waves, the model stays as it is: %s",
-                self._number,
-                len(self._waves),
-                failure,
-            )
-        else:
-            _LOG.info(
-                "fedsecure: round %d: the mean of %d of %d nodes, in %d waves (%s)",
-                self._number,
-                len(contributors),
-                len(self._asked),
-                len(self._waves),
-                ", ".join(self._waves),
-            )
+        report.log()
 
 
 def _require(error: FedSecureError | None) -> None:
     if error is not None:
-        known = isinstance(error, ThresholdError) and error.may_be_known
-        raise Failed(str(error), may_be_known=known)
+        raise Failed(str(error)) from error

@@ -11,6 +11,7 @@ from flwr.serverapp.strategy import Strategy
 from fedsecure.errors import LocalProtocolError
 
 __all__ = [
+    "NORM_BIT",
     "check_strategy",
     "layers",
     "norm_bit_wanted",

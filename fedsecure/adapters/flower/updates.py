@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["applied", "contribution", "digest", "statement", "summed"]
+__all__ = ["applied", "checked_metrics", "contribution", "digest", "statement", "summed"]
 
 _ARRAYS, _METRICS = "arrays/", "metrics/"
 _FLOATS = ("float16", "float32", "float64")

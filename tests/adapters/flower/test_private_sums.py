@@ -11,8 +11,8 @@ pytest.importorskip("flwr")
 pytest.importorskip("dp_accounting")
 
 from fedsecure import DistributedSkellam, PrivacyAccountant
-from fedsecure.errors import LocalProtocolError
-from fedsecure.privacy import FixedSizeSampling, RecordSkellam, Relation
+from fedsecure.errors import EncodingError, LocalProtocolError, RemoteProtocolError
+from fedsecure.privacy import AdaptiveClip, FixedSizeSampling, RecordSkellam, Relation
 from flower_nodes import Federation, expected, fedavg, initial_arrays
 
 LITTLE = DistributedSkellam(clip_norm=8.0, noise_multiplier=0.0005, max_weight=64.0)
@@ -95,6 +95,28 @@ def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known() -> None:
     assert spent["unmask"] > 0.0
 
 
+@pytest.mark.parametrize("error", [RemoteProtocolError("no honest sum"), OSError("lost")])
+def test_a_round_that_fails_with_its_sum_in_hand_is_accounted(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sum cannot be read, or the grid breaks down after clients were asked to reveal it."""
+
+    def fails(*args: object) -> None:
+        raise error
+
+    federation = Federation(privacy=MUCH)
+    budget = accountant(1000.0)
+    if isinstance(error, OSError):
+        federation.grid.fault = lambda _, now, i: fails() if (now, i) == ("unmask", 4) else None
+        with pytest.raises(OSError, match="lost"):
+            federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+    else:
+        monkeypatch.setattr("fedsecure.protocols.masking.server.decode", fails)
+        federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+        assert federation.grid.secure.reports[0].failure == "no honest sum"
+    assert sum(budget.ledger.values()) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -116,8 +138,30 @@ def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known() -> None:
             "do not go together",
         ),
         ({"privacy": RecordSkellam(1.0, 1.0, max_records=10)}, "DP-SGD"),
+        ({"sampling": FixedSizeSampling(100, 5)}, "go with privacy"),
+        ({"privacy": replace(MUCH, adaptive=AdaptiveClip(8.0))}, "a fixed clip_norm"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: dict, match: str) -> None:
     with pytest.raises(LocalProtocolError, match=match):
         Federation().secure(weighted_by=None, **options)
+
+
+def test_cohorts_are_of_the_size_that_is_said() -> None:
+    """Five nodes of a thousand are accounted as that, and no other number is."""
+    budget = PrivacyAccountant(Relation.REPLACE_ONE, epsilon=100.0, delta=1e-5)
+    options = {"privacy": MUCH, "weighted_by": None, "accountant": budget}
+    Federation(privacy=MUCH).run(sampling=FixedSizeSampling(1000, 5), **options)
+    assert sum(budget.ledger.values()) == 1
+    federation = Federation(privacy=MUCH)
+    with pytest.raises(LocalProtocolError, match="a round of 5 clients"):
+        federation.run(sampling=FixedSizeSampling(1000, 4), **options)
+    assert federation.grid.waves == []
+    assert sum(budget.ledger.values()) == 1
+
+
+def test_weights_under_noise_need_a_declared_limit() -> None:
+    with pytest.raises(EncodingError, match="max_weight"):
+        Federation().secure(privacy=MUCH)
+    with pytest.raises(LocalProtocolError, match="a metric's name"):
+        Federation().secure(privacy=LITTLE, weighted_by="")

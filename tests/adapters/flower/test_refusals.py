@@ -133,7 +133,7 @@ def test_clients_agree_on_what_they_trained_against_a_malicious_server(what: str
     federation = Federation()
     lie(federation, what)
     secure = federation.secure()
-    secure._rounds._signs = lambda lane, answer, model: (
+    secure._rounds._signs = lambda running, answer, model: (
         secure._rounds._signed.__setitem__(answer.client_id, answer.signature) or True
     )
     result = fedavg().start(secure, initial_arrays(), num_rounds=1, timeout=0.05)

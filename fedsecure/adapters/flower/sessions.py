@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from fedsecure.protocols.session import Session
     from fedsecure.pytree import TreeSpec
 
-__all__ = ["Lane"]
+__all__ = ["RunningSession"]
 
 
-class Lane:
+class RunningSession:
     """One session and its server.
 
     Args:
