@@ -35,6 +35,8 @@ from _shared import (
     split,
 )
 
+from fedsecure.demo.models import logistic
+
 FOLDER = "recbole/dataset_example/ml-100k/ml-100k"
 RATINGS, FILMS, USERS = (
     Source(
@@ -108,8 +110,7 @@ class Taste:
         film, taste = params["film"], params["taste"]
         which, features = rows.features[:, 0].astype(int), _features(rows.features)
         for _ in range(self.steps):
-            odds = film[which] + features @ taste
-            error = (0.5 + 0.5 * np.tanh(0.5 * odds) - rows.target) / len(rows)
+            error = (logistic(film[which] + features @ taste) - rows.target) / len(rows)
             # A film is one in hundreds of rows: its weight takes so much larger steps.
             film = film - 300 * self.rate * np.bincount(which, error, minlength=self.films)
             taste = taste - self.rate * (error @ features)
