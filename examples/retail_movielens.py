@@ -21,17 +21,13 @@ import numpy.typing as npt
 from _shared import (
     Options,
     Organisation,
-    Report,
     Rows,
     Source,
+    Study,
     accuracy,
     auc,
-    compare,
-    introduce,
     main_of,
     parser,
-    present,
-    protocol,
     split,
 )
 
@@ -128,17 +124,11 @@ def _features(columns: Array) -> Array:
 
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
-    report, (organisations, films) = Report(), shops()
-    title = f"{len(organisations)} film shops, one guess of what will be liked"
-    introduce(report, title, [RATINGS], organisations)
-    outcome = compare(
-        organisations,
-        Taste(films),
-        {"AUC": auc, "accuracy": accuracy},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, "retail_movielens", title)
+    made, films = shops()
+    title = f"{len(made)} film shops, one guess of what will be liked"
+    study = Study("retail_movielens", title, [RATINGS], made)
+    study.introduce()
+    study.learn(options, Taste(films), {"AUC": auc, "accuracy": accuracy})
 
 
 if __name__ == "__main__":

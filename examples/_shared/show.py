@@ -12,30 +12,12 @@ from fedsecure._report import Report
 from fedsecure.demo.plot import write_csv
 
 from .experiment import Outcome, Own
-from .packages import Source
-from .rows import Organisation
 
-__all__ = ["introduce", "present"]
+__all__ = ["present"]
 
 NAMED = 16  # so many organisations are shown by name
 LEAST_SPAN = 0.05  # of the axis of a measure
 ENOUGH = 30  # test rows of an organisation's own, below which they say too little
-
-
-def introduce(
-    report: Report, title: str, sources: Sequence[Source], organisations: Sequence[Organisation]
-) -> None:
-    """Prints what will be learnt, from whose data, and how many organisations there are."""
-    report.heading(title)
-    for source in sources:
-        report.lines(*source.lines())
-    sizes = [len(o.train) for o in organisations]
-    features = organisations[0].train.features.shape[1]
-    report.say(
-        f"{len(organisations)} organisations with {min(sizes)} to {max(sizes)} rows to learn from, "
-        f"{sum(sizes)} in all; {sum(len(o.test) for o in organisations)} test rows; {features} "
-        "features."
-    )
 
 
 def present(report: Report, outcome: Outcome, out: Path, name: str, title: str) -> None:
