@@ -17,15 +17,11 @@ from _shared import (
     Network,
     Options,
     Organisation,
-    Report,
     Source,
+    Study,
     accuracy,
-    compare,
-    introduce,
     main_of,
     parser,
-    present,
-    protocol,
     split,
 )
 
@@ -60,17 +56,12 @@ def clients(how: str, share: float) -> list[Organisation]:
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
     how = options.extra.split
-    report, organisations = Report(), clients(how, 0.2 if options.quick else 1.0)
-    title = f"{len(organisations)} clients, ten digits, {how}"
-    introduce(report, title, [SOURCE], organisations)
-    outcome = compare(
-        organisations,
-        Network(hidden=64, classes=10, passes=1, rate=0.1),
-        {"accuracy": accuracy},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, f"digits_{how.replace('-', '_')}", title)
+    made = clients(how, 0.2 if options.quick else 1.0)
+    title = f"{len(made)} clients, ten digits, {how}"
+    study = Study(f"digits_{how.replace('-', '_')}", title, [SOURCE], made)
+    study.introduce()
+    model = Network(hidden=64, classes=10, passes=1, rate=0.1)
+    study.learn(options, model, {"accuracy": accuracy})
 
 
 if __name__ == "__main__":

@@ -28,16 +28,13 @@ from _shared import (
     Logistic,
     Options,
     Organisation,
-    Report,
     Rows,
     Source,
+    Study,
     accuracy,
     auc,
-    compare,
-    introduce,
     main_of,
     parser,
-    present,
     standardise,
 )
 
@@ -104,28 +101,23 @@ class EachWay(SideBySide):
 
 def run(options: Options) -> None:
     """Makes the keys, learns with all of them, and says what each way cost."""
-    report, organisations = Report(), banks()
+    organisations = banks()
     title = f"{len(organisations)} banks, one credit score, hidden in three ways"
-    introduce(report, title, [SOURCE], organisations)
+    study = Study("finance_german_credit", title, [SOURCE], organisations)
+    study.introduce()
     names = WAYS[:2] if options.quick else WAYS
     if options.protocol != "all":
         names = (options.protocol,)
     ways, seconds = {}, {}
     for name in names:
-        report.lines(f"{name}: making keys ...")
+        study.report.lines(f"{name}: making keys ...")
         started = time.perf_counter()
         protocol = keys(name, len(organisations)).for_one_process(range(len(organisations)))
         ways[name] = SideBySide(fs.FixedPoint(), protocol)
         seconds[name] = time.perf_counter() - started
-    outcome = compare(
-        organisations,
-        Logistic(steps=25, rate=0.3),
-        {"AUC": auc, "accuracy": accuracy},
-        rounds=options.rounds,
-        aggregate=EachWay(ways),
-    )
-    present(report, outcome, options.out, "finance_german_credit", title)
-    report.table(
+    measures = {"AUC": auc, "accuracy": accuracy}
+    study.learn(options, Logistic(steps=25, rate=0.3), measures, EachWay(ways))
+    study.report.table(
         "The same updates, summed in each way",
         ("way", "seconds for keys", "seconds a round", "largest difference, steps"),
         [

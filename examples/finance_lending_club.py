@@ -18,17 +18,13 @@ from _shared import (
     Logistic,
     Options,
     Organisation,
-    Report,
     Source,
+    Study,
     auc,
-    compare,
-    introduce,
     log_loss,
     main_of,
     one_hot,
     parser,
-    present,
-    protocol,
     read_frame,
     split,
     standardise,
@@ -62,21 +58,14 @@ def lenders() -> list[Organisation]:
 
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
-    report, organisations = Report(), lenders()
-    if options.quick:
-        organisations = organisations[:12]
+    organisations = lenders()[: 12 if options.quick else None]
     title = f"{len(organisations)} regional lenders, one credit score"
-    introduce(report, title, [SOURCE], organisations)
+    study = Study("finance_lending_club", title, [SOURCE], organisations)
+    study.introduce()
     hopeless = sum(not o.train.target.any() for o in organisations)
-    report.say(f"{hopeless} lenders have no bad loan to learn from.")
-    outcome = compare(
-        organisations,
-        Logistic(steps=15, rate=0.5, ridge=0.01),
-        {"AUC": auc, "log-loss": log_loss},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, "finance_lending_club", title)
+    study.report.say(f"{hopeless} lenders have no bad loan to learn from.")
+    model = Logistic(steps=15, rate=0.5, ridge=0.01)
+    study.learn(options, model, {"AUC": auc, "log-loss": log_loss})
 
 
 if __name__ == "__main__":

@@ -18,17 +18,13 @@ from _shared import (
     Logistic,
     Options,
     Organisation,
-    Report,
     Source,
+    Study,
     accuracy,
     auc,
-    compare,
-    introduce,
     main_of,
     one_hot,
     parser,
-    present,
-    protocol,
     split,
     standardise,
 )
@@ -68,22 +64,15 @@ def _number(patient: dict[str, str], name: str) -> float:
 
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
-    report, organisations = Report(), hospitals()
     title = "Four hospitals, one test for heart disease"
-    introduce(report, title, [SOURCE], organisations)
-    report.table(
+    study = Study("health_heart_disease", title, [SOURCE], hospitals())
+    study.introduce()
+    study.report.table(
         "Who is ill, of the patients to learn from",
         ("hospital", "patients", "ill"),
-        [(o.name, str(len(o.train)), f"{o.train.target.mean():.0%}") for o in organisations],
+        [(o.name, str(len(o.train)), f"{o.train.target.mean():.0%}") for o in study.organisations],
     )
-    outcome = compare(
-        organisations,
-        Logistic(steps=5, rate=0.3),
-        {"AUC": auc, "accuracy": accuracy},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, "health_heart_disease", title)
+    study.learn(options, Logistic(steps=5, rate=0.3), {"AUC": auc, "accuracy": accuracy})
 
 
 if __name__ == "__main__":

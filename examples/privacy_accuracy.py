@@ -30,11 +30,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from _shared import MissingDataError, Report
+from _shared.packages import MissingDataError
 from _shared.privacy_picture import draw_privacy
 from _shared.private_tasks import Task, Total, digits_task, german_task, shortened
 
 import fedsecure as fs
+from fedsecure._report import Report
 from fedsecure.demo.errors import DemoError
 from fedsecure.primitives import entropy
 from fedsecure.primitives.masks import Prg

@@ -21,16 +21,12 @@ from _shared import (
     Logistic,
     Options,
     Organisation,
-    Report,
     Source,
+    Study,
     accuracy,
     auc,
-    compare,
-    introduce,
     main_of,
     parser,
-    present,
-    protocol,
     split,
     standardise,
 )
@@ -78,18 +74,11 @@ def _features(bought: list[Purchase], until: int) -> list[float]:
 
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
-    report = Report()
-    organisations = shops(1 if options.extra.shops == "day" else 7)
-    title = f"{len(organisations)} shops, one guess of who comes back"
-    introduce(report, title, [SOURCE], organisations)
-    outcome = compare(
-        organisations,
-        Logistic(steps=20, rate=1.0),
-        {"AUC": auc, "accuracy": accuracy},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, "retail_cdnow", title)
+    made = shops(1 if options.extra.shops == "day" else 7)
+    title = f"{len(made)} shops, one guess of who comes back"
+    study = Study("retail_cdnow", title, [SOURCE], made)
+    study.introduce()
+    study.learn(options, Logistic(steps=20, rate=1.0), {"AUC": auc, "accuracy": accuracy})
 
 
 if __name__ == "__main__":

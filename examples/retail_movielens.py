@@ -21,19 +21,17 @@ import numpy.typing as npt
 from _shared import (
     Options,
     Organisation,
-    Report,
     Rows,
     Source,
+    Study,
     accuracy,
     auc,
-    compare,
-    introduce,
     main_of,
     parser,
-    present,
-    protocol,
     split,
 )
+
+from fedsecure.demo.models import logistic
 
 FOLDER = "recbole/dataset_example/ml-100k/ml-100k"
 RATINGS, FILMS, USERS = (
@@ -108,8 +106,7 @@ class Taste:
         film, taste = params["film"], params["taste"]
         which, features = rows.features[:, 0].astype(int), _features(rows.features)
         for _ in range(self.steps):
-            odds = film[which] + features @ taste
-            error = (0.5 + 0.5 * np.tanh(0.5 * odds) - rows.target) / len(rows)
+            error = (logistic(film[which] + features @ taste) - rows.target) / len(rows)
             # A film is one in hundreds of rows: its weight takes so much larger steps.
             film = film - 300 * self.rate * np.bincount(which, error, minlength=self.films)
             taste = taste - self.rate * (error @ features)
@@ -127,17 +124,11 @@ def _features(columns: Array) -> Array:
 
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
-    report, (organisations, films) = Report(), shops()
-    title = f"{len(organisations)} film shops, one guess of what will be liked"
-    introduce(report, title, [RATINGS], organisations)
-    outcome = compare(
-        organisations,
-        Taste(films),
-        {"AUC": auc, "accuracy": accuracy},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, "retail_movielens", title)
+    made, films = shops()
+    title = f"{len(made)} film shops, one guess of what will be liked"
+    study = Study("retail_movielens", title, [RATINGS], made)
+    study.introduce()
+    study.learn(options, Taste(films), {"AUC": auc, "accuracy": accuracy})
 
 
 if __name__ == "__main__":

@@ -19,17 +19,13 @@ from _shared import (
     Logistic,
     Options,
     Organisation,
-    Report,
     Source,
+    Study,
     auc,
-    compare,
-    introduce,
     log_loss,
     main_of,
     one_hot,
     parser,
-    present,
-    protocol,
     read_frame,
     split,
     standardise,
@@ -86,20 +82,12 @@ def _weekdays(flights: dict[str, np.ndarray]) -> np.ndarray:
 def run(options: Options) -> None:
     """Learns four ways, prints the tables and draws them."""
     by = options.extra.by
-    report = Report()
-    organisations = organisations_by(
-        {"airport": "origin", "airline": "carrier"}[by], 0.1 if options.quick else 1.0
-    )
+    column = {"airport": "origin", "airline": "carrier"}[by]
+    organisations = organisations_by(column, 0.1 if options.quick else 1.0)
     title = f"{len(organisations)} {by}s, one forecast of delays"
-    introduce(report, title, [FLIGHTS, WEATHER], organisations)
-    outcome = compare(
-        organisations,
-        Logistic(steps=5, rate=2.0),
-        {"AUC": auc, "log-loss": log_loss},
-        rounds=options.rounds,
-        protocol=protocol(options.protocol, len(organisations)),
-    )
-    present(report, outcome, options.out, f"transport_flights_{by}s", title)
+    study = Study(f"transport_flights_{by}s", title, [FLIGHTS, WEATHER], organisations)
+    study.introduce()
+    study.learn(options, Logistic(steps=5, rate=2.0), {"AUC": auc, "log-loss": log_loss})
 
 
 if __name__ == "__main__":

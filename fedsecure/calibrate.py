@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from fedsecure._picture import BLUE, GREY, ORANGE, finish, new_figure
 from fedsecure.errors import LocalProtocolError
 from fedsecure.privacy import (
     DistributedDiscreteGaussian,
@@ -32,9 +32,6 @@ __all__ = ["Found", "Plan", "draw", "run", "show"]
 Noise = Literal["gaussian", "skellam", "ddgauss", "laplace"]
 _SHOWN_ROUNDS = 10
 _DRAWN_ROUNDS = 25
-
-ORANGE, BLUE, GREY = "#E69F00", "#0072B2", "#777777"
-SIZE = (11.0, 4.2)  # inches
 
 
 @dataclass(frozen=True)
@@ -233,15 +230,10 @@ def draw(found: Found, out: Path) -> bool:
     Raises:
         OSError: The file cannot be written.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        return False
     plan, z = found.plan, found.noise_multiplier
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=SIZE, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{plan.mechanism} noise, multiplier {z:.4g}, {plan.sampling}", fontsize=12)
+    figure = new_figure(f"{plan.mechanism} noise, multiplier {z:.4g}, {plan.sampling}")
+    if figure is None:
+        return False
     spent, noise = figure.subplots(1, 2)
     rounds = _some(plan.rounds, _DRAWN_ROUNDS)
     spent.plot(
@@ -253,7 +245,7 @@ def draw(found: Found, out: Path) -> bool:
     if plan.epsilon is not None:
         spent.axhline(plan.epsilon, color=GREY, linestyle="--", linewidth=1, label="target")
     spent.legend(frameon=False)
-    _finish(spent, "Epsilon by round", "round", "epsilon")
+    finish(spent, "Epsilon by round", "round", "epsilon")
     _draw_trade(plan, noise)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
@@ -278,17 +270,9 @@ def _draw_trade(plan: Plan, panel: Any) -> None:
     panel.set_xticks(targets, [f"{epsilon:g}" for epsilon in targets])
     panel.minorticks_off()
     panel.legend(frameon=False)
-    _finish(
+    finish(
         panel,
         "Noise on one coordinate of the mean, all take part",
         f"epsilon after {plan.rounds} rounds, log scale",
         "standard deviation / clip",
     )
-
-
-def _finish(panel: Any, title: str, x_label: str, y_label: str) -> None:
-    panel.set_title(title, fontsize=10)
-    panel.set_xlabel(x_label)
-    panel.set_ylabel(y_label)
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)

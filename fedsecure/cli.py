@@ -18,6 +18,7 @@ from typing import Any
 import fedsecure
 from fedsecure import _cli_keys, benchmark, calibrate
 from fedsecure._cli_text import CODES, COMMANDS
+from fedsecure._picture import NO_PICTURE
 from fedsecure._report import Report, busy
 from fedsecure.demo import credit, linear, run_demo
 from fedsecure.errors import FedSecureError
@@ -290,7 +291,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     elif drawn:
         print(f"written: {arguments.out}")
     else:
-        print("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
+        print(NO_PICTURE)
 
 
 def _keys(arguments: argparse.Namespace) -> None:

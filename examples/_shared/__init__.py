@@ -5,38 +5,31 @@ is here. `fedsecure` itself is used as anybody would use it: `federated_averagin
 `secure_aggregate`.
 """
 
-from fedsecure._report import Report
-
-from .experiment import Outcome, compare
+from .experiment import compare
 from .frames import read_frame
 from .models import Logistic, Network, accuracy, auc, log_loss
-from .options import WAYS, Options, main_of, parser, protocol
-from .packages import MissingDataError, Source
+from .options import WAYS, Options, main_of, parser
+from .packages import Source
 from .rows import Organisation, Rows, one_hot, pooled, split, standardise
-from .show import introduce, present
+from .study import Study
 
 __all__ = [
     "WAYS",
     "Logistic",
-    "MissingDataError",
     "Network",
     "Options",
     "Organisation",
-    "Outcome",
-    "Report",
     "Rows",
     "Source",
+    "Study",
     "accuracy",
     "auc",
     "compare",
-    "introduce",
     "log_loss",
     "main_of",
     "one_hot",
     "parser",
     "pooled",
-    "present",
-    "protocol",
     "read_frame",
     "split",
     "standardise",

@@ -18,7 +18,6 @@ import numpy as np
 import fedsecure as fs
 from fedsecure.demo.compare import Comparison, SideBySide, insecure_plain_average
 from fedsecure.fedavg import Aggregator
-from fedsecure.protocols.base import Protocol
 
 from .models import Measure, Model, Params
 from .rows import Organisation, Rows, pooled
@@ -91,8 +90,6 @@ def compare(
     measures: Mapping[str, Measure],
     *,
     rounds: int,
-    protocol: Protocol | None = None,
-    encoding: fs.FixedPoint | None = None,
     aggregate: SideBySide | None = None,
 ) -> Outcome:
     """Returns what each way reaches, and shows a bar while it works.
@@ -102,17 +99,15 @@ def compare(
         model: what they train.
         measures: how models are judged, the most important first.
         rounds: rounds of federated averaging; of training, where nothing is averaged.
-        protocol: how the sum is protected; by default pairwise masks.
-        encoding: how updates become integers.
-        aggregate: instead of protocol and encoding, an aggregator with a `rounds` of comparisons.
+        aggregate: how the sum is protected, and held against the plain one; by default pairwise
+            masks.
 
     Raises:
         DemoError: secure and plain mean of one round are more than a quantisation step apart.
     """
     bench = _Bench(model, measures, pooled([o.test for o in organisations]), rounds)
     train = [o.train for o in organisations]
-    encoding = fs.FixedPoint() if encoding is None else encoding
-    side_by_side = SideBySide(encoding, protocol) if aggregate is None else aggregate
+    aggregate = SideBySide(fs.FixedPoint()) if aggregate is None else aggregate
     with _bars() as tick:
         alone = []
         for done, rows in enumerate(train):
@@ -120,7 +115,7 @@ def compare(
             tick("each organisation alone", done + 1, len(train))
         central, _ = bench.alone(pooled(train), _named(tick, "all rows in one place"))
         plain, _ = bench.federated(train, insecure_plain_average, _named(tick, "plain FedAvg"))
-        secure, model_found = bench.federated(train, side_by_side, _named(tick, "secure FedAvg"))
+        secure, model_found = bench.federated(train, aggregate, _named(tick, "secure FedAvg"))
     first = next(iter(measures))
     return Outcome(
         measures=tuple(measures),
@@ -139,8 +134,8 @@ def compare(
             )
             for o, (_, lonely) in zip(organisations, alone, strict=True)
         ),
-        comparisons=tuple(side_by_side.rounds),
-        step=side_by_side.encoding.step,
+        comparisons=tuple(aggregate.rounds),
+        step=aggregate.encoding.step,
     )
 
 

@@ -1,19 +1,20 @@
-"""Two models in numpy, logistic regression and a small network, and how well they do."""
+"""Two models in numpy, the demo's logistic regression and a small network, and their measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fedsecure.demo.models import Params, auc, credit_score, initial_scorer, train_scorer
+
 from .rows import Rows
 
-__all__ = ["Logistic", "Measure", "Model", "Network", "accuracy", "auc", "log_loss"]
+__all__ = ["Logistic", "Measure", "Model", "Network", "accuracy", "auc", "log_loss", "softmax"]
 
-Params = dict[str, Any]
 Scores = npt.NDArray[np.floating]
 Measure = Callable[[Scores, npt.NDArray[np.generic]], float]
 
@@ -47,22 +48,17 @@ class Logistic:
 
     def initial(self, features: int) -> Params:
         """Returns even odds for everything."""
-        return {"bias": np.zeros(1), "weights": np.zeros(features)}
+        return initial_scorer(features)
 
     def train(self, params: Params, rows: Rows) -> Params:
         """Returns the regression after `steps` steps."""
-        weights, bias = params["weights"], params["bias"]
-        for _ in range(self.steps):
-            # The logistic function through tanh, which cannot overflow.
-            error = 0.5 + 0.5 * np.tanh(0.5 * (rows.features @ weights + bias)) - rows.target
-            weights = weights - self.rate * (error @ rows.features / len(rows))
-            weights = weights / (1.0 + self.rate * self.ridge)
-            bias = bias - self.rate * np.mean(error)
-        return {"bias": bias, "weights": weights}
+        return train_scorer(
+            params, rows.features, rows.target, steps=self.steps, rate=self.rate, ridge=self.ridge
+        )
 
     def scores(self, params: Params, features: Scores) -> Scores:
         """Returns the log-odds of each row."""
-        return features @ params["weights"] + params["bias"]
+        return credit_score(params, features)
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Network:
             x = rows.features[start : start + self.batch]
             y = rows.target[start : start + self.batch]
             hidden = np.maximum(x @ first["weights"] + first["bias"], 0)
-            slope = _softmax(hidden @ second["weights"] + second["bias"])
+            slope = softmax(hidden @ second["weights"] + second["bias"])
             slope[np.arange(len(y)), y] -= 1
             slope *= self.rate / len(y)
             back = (slope @ second["weights"].T) * (hidden > 0)
@@ -115,7 +111,8 @@ class Network:
         return hidden @ params["second"]["weights"] + params["second"]["bias"]
 
 
-def _softmax(scores: Scores) -> Scores:
+def softmax(scores: Scores) -> Scores:
+    """Returns the probability of each class, from scores of shape (rows, classes)."""
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -124,20 +121,6 @@ def accuracy(scores: Scores, target: npt.NDArray[np.generic]) -> float:
     """Returns the share of rows on the right side of even odds, or with the right class on top."""
     guess = scores > 0 if scores.ndim == 1 else scores.argmax(axis=1)
     return float(np.mean(guess == target))
-
-
-def auc(scores: Scores, target: npt.NDArray[np.generic]) -> float:
-    """Returns how often a row of class 1 scores above one of class 0; NaN if one class is absent.
-
-    By ranks, ties sharing theirs: the Mann-Whitney statistic.
-    """
-    positive = target == 1
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if not ones or not zeros:
-        return float("nan")
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
-    return float((rank[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def log_loss(scores: Scores, target: npt.NDArray[np.generic]) -> float:

@@ -79,9 +79,7 @@ def protocol(name: str, clients: int) -> Protocol:
         "paillier": fs.PaillierSum(),
         "threshold": fs.ThresholdPaillierSum(),
     }
-    policy = policies[name]
-    # Paillier's keys are made once; masks have fresh keys in every session.
-    return policy if name == "masking" else policy.for_one_process(range(clients))
+    return policies[name].for_one_process(range(clients))
 
 
 def main_of(run: Callable[[Options], None], arguments: argparse.ArgumentParser) -> None:

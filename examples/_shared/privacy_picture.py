@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fedsecure._picture import BLUE, GREY, NO_PICTURE, ORANGE, finish, new_figure
 from fedsecure._report import Report
 
 __all__ = ["draw_privacy"]
 
-# Okabe and Ito's colours, told apart by colour-blind eyes as well.
-ORANGE, BLUE, GREY = "#E69F00", "#0072B2", "#777777"
 ASIDE = 1.04  # points of one epsilon stand side by side, a factor apart on the log scale
 LABELS = {
     "central": (ORANGE, "o", 1 / ASIDE, "central: a trusted server adds the noise"),
@@ -31,16 +29,11 @@ def draw_privacy(
         path: where to.
         delta: of the guarantees.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        report.say("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
-        return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(11.0, 4.4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     title = f"Privacy of each record, delta = {delta:g}; bars: standard deviation of one run"
-    figure.suptitle(title, fontsize=12)
+    figure = new_figure(title, (11.0, 4.4))
+    if figure is None:
+        report.say(NO_PICTURE)
+        return
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for panel, (task, runs) in zip(panels, found, strict=True):
         _draw(panel, task, runs)
@@ -68,8 +61,4 @@ def _draw(panel: Any, task: Any, runs: Sequence[Any]) -> None:
     panel.set_xscale("log")
     panel.set_xticks(epsilons, [f"{epsilon:g}" for epsilon in epsilons])
     panel.minorticks_off()
-    panel.set_title(task.title, fontsize=10)
-    panel.set_xlabel("epsilon, log scale")
-    panel.set_ylabel(f"{task.measure} on test records")
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)
+    finish(panel, task.title, "epsilon, log scale", f"{task.measure} on test records")

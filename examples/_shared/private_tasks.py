@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fedsecure.demo.german_credit import Applicants, read_applicants, split_banks
+from fedsecure.demo.models import logistic
 
-from .models import accuracy, auc
+from .models import accuracy, auc, softmax
 from .packages import Source
 from .rows import Rows
 
@@ -73,11 +74,9 @@ class Task:
         """Returns the gradient of each record's loss, shape (records, outputs, features)."""
         scores = rows.features @ weights.T
         if self.outputs == 1:
-            # The logistic function through tanh, which cannot overflow.
-            error = 0.5 + 0.5 * np.tanh(0.5 * scores) - rows.target[:, np.newaxis]
+            error = logistic(scores) - rows.target[:, np.newaxis]
         else:
-            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-            error = powers / powers.sum(axis=1, keepdims=True)
+            error = softmax(scores)
             error[np.arange(len(rows)), rows.target] -= 1
         return error[:, :, np.newaxis] * rows.features[:, np.newaxis, :]
 

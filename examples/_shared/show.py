@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fedsecure._picture import BLUE, GREY, NO_PICTURE, ORANGE, SKY, finish, new_figure
 from fedsecure._report import Report
 from fedsecure.demo.plot import write_csv
 
 from .experiment import Outcome, Own
-from .packages import Source
-from .rows import Organisation
 
-__all__ = ["introduce", "present"]
+__all__ = ["present"]
 
-# Okabe and Ito's colours, told apart by colour-blind eyes as well.
-ORANGE, SKY, BLUE, GREY = "#E69F00", "#56B4E9", "#0072B2", "#777777"
 NAMED = 16  # so many organisations are shown by name
 LEAST_SPAN = 0.05  # of the axis of a measure
 ENOUGH = 30  # test rows of an organisation's own, below which they say too little
-
-
-def introduce(
-    report: Report, title: str, sources: Sequence[Source], organisations: Sequence[Organisation]
-) -> None:
-    """Prints what will be learnt, from whose data, and how many organisations there are."""
-    report.heading(title)
-    for source in sources:
-        report.lines(*source.lines())
-    sizes = [len(o.train) for o in organisations]
-    features = organisations[0].train.features.shape[1]
-    report.say(
-        f"{len(organisations)} organisations with {min(sizes)} to {max(sizes)} rows to learn from, "
-        f"{sum(sizes)} in all; {sum(len(o.test) for o in organisations)} test rows; {features} "
-        "features."
-    )
 
 
 def present(report: Report, outcome: Outcome, out: Path, name: str, title: str) -> None:
@@ -135,21 +115,16 @@ def _columns(outcome: Outcome) -> dict[str, list[float]]:
 
 
 def _draw(report: Report, outcome: Outcome, path: Path, title: str) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        report.say("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
+    figure = new_figure(title, (12.0, 4.6))
+    if figure is None:
+        report.say(NO_PICTURE)
         return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(12.0, 4.6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
     curves, owns, time = figure.subplots(1, 3, width_ratios=(1.1, 1.2, 0.8))
     _draw_curves(curves, outcome)
     _draw_own(owns, outcome)
     seconds = [1000 * comparison.seconds for comparison in outcome.comparisons]
     time.bar(range(1, len(seconds) + 1), seconds, color=BLUE)
-    _finish(time, "Milliseconds in secure aggregation", "round")
+    finish(time, "Milliseconds in secure aggregation", "round")
     for panel in (curves, time):
         panel.set_xlim(0, len(seconds) + 1)
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -178,7 +153,7 @@ def _draw_curves(panel: Any, outcome: Outcome) -> None:
     for label, values, style in lines:
         panel.plot(rounds, values, label=label, marker=marker, **{"linewidth": 2, **style})
     _keep_proportion(panel)
-    _finish(panel, f"{measure}, test rows of all", "round")
+    finish(panel, f"{measure}, test rows of all", "round")
 
 
 def _draw_own(panel: Any, outcome: Outcome) -> None:
@@ -191,13 +166,12 @@ def _draw_own(panel: Any, outcome: Outcome) -> None:
     panel.plot(places, [own.secure for own in known], "o", color=BLUE)
     _keep_proportion(panel)
     title = f"{outcome.measures[0]}, each on its own test rows\n(white: alone; blue: secure FedAvg)"
-    _finish(panel, title, "")
+    finish(panel, title, "" if named else "rows to learn from, log scale")
     if named:
         names = [own.name for own in known]
         panel.set_xticks(places, names, rotation=45, ha="right", fontsize=8)
     else:
         panel.set_xscale("log")
-        panel.set_xlabel("rows to learn from, log scale")
 
 
 def _keep_proportion(panel: Any) -> None:
@@ -206,10 +180,3 @@ def _keep_proportion(panel: Any) -> None:
     if top - bottom < LEAST_SPAN:
         middle = (bottom + top) / 2
         panel.set_ylim(middle - LEAST_SPAN / 2, middle + LEAST_SPAN / 2)
-
-
-def _finish(panel: Any, title: str, x_label: str) -> None:
-    panel.set_title(title, fontsize=10)
-    panel.set_xlabel(x_label)
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)

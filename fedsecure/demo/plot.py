@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedsecure._picture import BLUE, GREY, NO_PICTURE, ORANGE, SKY, finish, new_figure
 from fedsecure._report import Report
 
 __all__ = ["draw_credit", "draw_linear", "write_csv"]
 
 Columns = Mapping[str, Sequence[float]]
-
-# Okabe and Ito's colours, told apart by colour-blind eyes as well.
-ORANGE, SKY, BLUE, GREY = "#E69F00", "#56B4E9", "#0072B2", "#777777"
-SIZE = (11.0, 4.2)  # inches
 
 
 def write_csv(path: Path, columns: Columns) -> Path:
@@ -33,8 +29,9 @@ def draw_linear(
     report: Report, path: Path, columns: Columns, *, truth: float, local_steps: int
 ) -> None:
     """Draws the prediction at 6 by round, and how far it is from the truth on a log scale."""
-    figure = _figure(report, "One line through everybody's points")
+    figure = new_figure("One line through everybody's points")
     if figure is None:
+        report.say(NO_PICTURE)
         return
     value, gap = figure.subplots(1, 2)
     styles: dict[str, tuple[str, dict[str, Any]]] = {
@@ -49,26 +46,27 @@ def draw_linear(
     value.axhline(truth, color=GREY, linestyle="--", linewidth=1, label=f"truth, {truth}")
     gap.axhline(0.01, color=GREY, linestyle=":", linewidth=1)
     gap.annotate("0.01", (1, 0.01), color=GREY, va="bottom")
-    _finish(value, "Prediction at x = 6", "round", "y")
-    _finish(gap, "Distance from the truth", "round", f"|y - {truth}|, log scale")
+    finish(value, "Prediction at x = 6", "round", "y")
+    finish(gap, "Distance from the truth", "round", f"|y - {truth}|, log scale")
     value.legend(frameon=False)
     _save(report, figure, path)
 
 
 def draw_credit(report: Report, path: Path, columns: Columns) -> None:
     """Draws accuracy and AUC by round, for the three ways and the banks alone, and the time."""
-    figure = _figure(report, "Ten banks, one credit score (German credit data, common test set)")
+    figure = new_figure("Ten banks, one credit score (German credit data, common test set)")
     if figure is None:
+        report.say(NO_PICTURE)
         return
     panels = figure.subplots(1, 3)
     for panel, measure, title in zip(
         panels, ("accuracy", "auc"), ("Accuracy", "AUC"), strict=False
     ):
         _draw_measure(panel, columns, measure)
-        _finish(panel, f"{title} by round", "round", "")
+        finish(panel, f"{title} by round", "round")
     seconds = columns["secure_seconds"]
     panels[2].bar(range(1, len(seconds) + 1), [1000 * value for value in seconds], color=BLUE)
-    _finish(panels[2], "Milliseconds in secure aggregation", "round", "")
+    finish(panels[2], "Milliseconds in secure aggregation", "round")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     _save(report, figure, path)
@@ -88,27 +86,6 @@ def _draw_measure(panel: Any, columns: Columns, measure: str) -> None:
     }
     for name, (label, style) in lines.items():
         panel.plot(rounds, columns[f"{name}_{measure}"], label=label, **style)
-
-
-def _figure(report: Report, title: str) -> Any:
-    if importlib.util.find_spec("matplotlib") is None:
-        report.say("No picture: matplotlib is not installed (pip install 'fedsecure[demo]').")
-        return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (optional)
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=SIZE, dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
-    return figure
-
-
-def _finish(panel: Any, title: str, x_label: str, y_label: str) -> None:
-    panel.set_title(title, fontsize=10)
-    panel.set_xlabel(x_label)
-    panel.set_ylabel(y_label)
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _save(report: Report, figure: Any, path: Path) -> None:
