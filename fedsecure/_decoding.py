@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.floating[Any]]
     RingArray = npt.NDArray[np.unsignedinteger[Any]]
 
-__all__ = ["Decoded", "decode_sum"]
+__all__ = ["Decoded", "check_sum", "decode_sum"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,10 @@ def decode_sum(
         RemoteProtocolError: The sum is none of honest clients.
     """
     check_int("threads", threads, 0, None)
-    _check_sum(total, encoding, layout, num_contributors, dtype)
+    check_sum(total, layout, dtype)
+    needed = encoding.required_bits(num_contributors, size=layout.size, weighted=layout.weighted)
+    if needed > layout.modulus_bits:
+        raise EncodingError(too_narrow(layout.modulus_bits, needed, num_contributors))
     tail = [_centred(int(element), layout.modulus_bits) for element in total[layout.size :]]
     units = num_contributors << encoding.bits
     if layout.weighted:
@@ -84,13 +87,8 @@ def decode_sum(
     return Decoded(values, total_weight, clipped)
 
 
-def _check_sum(
-    total: RingArray,
-    encoding: FixedPoint,
-    layout: RingLayout,
-    num_contributors: int,
-    dtype: npt.DTypeLike,
-) -> None:
+def check_sum(total: RingArray, layout: RingLayout, dtype: npt.DTypeLike) -> None:
+    """Raises `LocalProtocolError` unless a sum is one of this layout, to be decoded to floats."""
     if total.shape != (layout.length,) or total.dtype != layout.dtype:
         raise LocalProtocolError(
             f"the sum is {total.dtype} of shape {total.shape}; this session's is {layout.dtype} of "
@@ -98,9 +96,6 @@ def _check_sum(
         )
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise LocalProtocolError(f"dtype={dtype!r}; decode to float32 or float64")
-    needed = encoding.required_bits(num_contributors, size=layout.size, weighted=layout.weighted)
-    if needed > layout.modulus_bits:
-        raise EncodingError(too_narrow(layout.modulus_bits, needed, num_contributors))
 
 
 def _centred(element: int, bits: int) -> int:

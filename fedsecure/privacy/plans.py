@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fedsecure._decoding import check_sum
 from fedsecure._prg import Prg
 from fedsecure.encoding import Decoded, RingLayout
 from fedsecure.errors import LocalProtocolError, ThresholdError
@@ -246,7 +247,11 @@ class Plan:
             LocalProtocolError: An argument does not fit.
             ThresholdError: The noisy sum of weights is no divisor; see `VectorMechanism`.
         """
-        _check_sum(self.layout, total, num_contributors, self.clients, dtype)
+        check_sum(total, self.layout, dtype)
+        if not 1 <= num_contributors <= self.clients:
+            raise LocalProtocolError(
+                f"{num_contributors} contributors in a sum that was planned for 1 to {self.clients}"
+            )
         vector = np.empty(self.dimension, np.float64)
         if self.central is not None:
             self._unscale_centrally(self.central, total, vector, threads)
@@ -311,23 +316,3 @@ class Plan:
             within = bits / num_contributors + 0.5
         mean = vector[: self.size] / divisor
         return NoisyDecoded(mean.astype(dtype, copy=False), total_weight, None, within)
-
-
-def _check_sum(
-    layout: NoisyLayout,
-    total: NDArray[Any],
-    num_contributors: int,
-    clients: int,
-    dtype: DTypeLike,
-) -> None:
-    if total.shape != (layout.length,) or total.dtype != layout.dtype:
-        raise LocalProtocolError(
-            f"the sum is {total.dtype} of shape {total.shape}; this session's is {layout.dtype} of "
-            f"shape ({layout.length},)"
-        )
-    if np.dtype(dtype) not in (np.float32, np.float64):
-        raise LocalProtocolError(f"dtype={dtype!r}; decode to float32 or float64")
-    if not 1 <= num_contributors <= clients:
-        raise LocalProtocolError(
-            f"{num_contributors} contributors in a sum that was planned for 1 to {clients}"
-        )
