@@ -86,8 +86,8 @@ class FixedPoint:
     Attributes:
         clip: Largest magnitude of a value, > 0 and at least one step.
         bits: Fraction bits, 0 to 60: the step is 2**-bits.
-        max_weight: Largest weight a client may have, > 0. Required in weighted sessions: weights
-            are secret, and the ring must hold the largest of them.
+        max_weight: Largest weight a client may have, above half a step. Required in weighted
+            sessions: weights are secret, and the ring must hold the largest of them.
         rounding: "stochastic" rounds up with a probability equal to the fraction (unbiased, to
             within 2**-32 of a step); "nearest" rounds halves to even.
         overflow: "raise" refuses values outside [-clip, clip]; "clip" clips them, and the sum of
@@ -207,7 +207,7 @@ class FixedPoint:
         """Returns a weight as the integer round(weight * 2**bits) that enters the sum.
 
         Args:
-            weight: > 0, at most `max_weight`, at least half a step.
+            weight: At most `max_weight`, above half a step.
 
         Raises:
             EncodingError: The weight is not that, or `max_weight` was not declared.

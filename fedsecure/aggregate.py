@@ -72,21 +72,22 @@ def secure_aggregate(
             leaf has an axis for the client's records in front.
         weights: One positive number per client, such as its number of examples; None weighs all
             the same. Weights are inside the sum and as secret as the updates. If
-            ``encoding.max_weight`` is None, the next power of two above the largest is used, which
-            only a process that sees all weights can do.
+            ``encoding.max_weight`` is None, the least power of two that no weight exceeds is used,
+            which only a process that sees all weights can do.
         protocol: How the sum is protected.
-        encoding: How floats become ring elements; the error of the mean is below one step of it.
-            Under privacy the mechanism decides that: leave it out.
+        encoding: How floats become ring elements; the error of the mean is below one step of it
+            over the mean weight. Under privacy the mechanism decides that: leave it out.
         privacy: A mechanism of `fedsecure.privacy`, such as `DistributedSkellam`: updates are
             clipped, and the mean has noise; ``Aggregate.privacy.event()`` is what to account. None
             gives the exact mean, which is not differentially private.
         progress: True shows a bar (extra ``rich``); a callable gets (stage, done, total).
 
     Raises:
-        ThresholdError: Fewer than 3 updates, or a threshold that does not suit their number.
+        ThresholdError: Fewer than 3 updates, or a threshold that does not suit their number; under
+            privacy, no certain share of the noise, or a noisy sum of weights that is no divisor.
         EncodingError: Updates that do not fit together, values or weights that cannot be encoded,
-            a ring that is too narrow, or weights under a mechanism that declares no largest one.
-            Nothing has been computed then.
+            a ring that is too narrow, or weights under a mechanism that declares no largest one:
+            nothing has left a client then. Or a float16 leaf that cannot hold its noisy mean.
         LocalProtocolError: Another argument is wrong.
     """
     return run_session(

@@ -71,11 +71,13 @@ class CheaterDetected(RemoteProtocolError):
 class ThresholdError(FedSecureError):
     """Too few parties: fewer than three, a threshold that is too low, or one that was not reached.
 
-    When a server raises it, nothing about any update has been revealed to it alone.
+    Also a sum that would single a client out (`ParticipationLog`), noise of which no share is
+    certain, and a noisy sum of weights that is no divisor.
 
     Attributes:
-        may_be_known: Clients had begun to give what reveals the sum, so that the server together
-            with corrupt clients may have it. For a privacy accountant it was released.
+        may_be_known: The sum was read, or clients had begun to give what reveals it, so that the
+            server together with corrupt clients may have it. For a privacy accountant it was
+            released. Where it is False, nothing about any update was revealed.
     """
 
     def __init__(self, message: str = "", *, may_be_known: bool = False) -> None:

@@ -172,6 +172,7 @@ def federated_averaging(
             clients, another number than the sampling says, or `client_update` did not return a
             pair.
         BudgetError: at `apply`, the budget does not allow the round. Nothing has changed.
+        ThresholdError: at `apply`, too few clients for the sum, or for any certain share of noise.
         EncodingError: weights under a mechanism without `max_weight`; at `init`, `params` holds
             something else than float arrays; at `apply`, a client's number of examples or its
             trained tree is unusable. The message names the client.

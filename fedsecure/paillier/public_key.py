@@ -154,7 +154,7 @@ class PublicKey:
 
     @property
     def h_s(self) -> int:
-        """The base of short randomizers, a public function of n."""
+        """The base of half and short randomizers, a public function of n."""
         return integer(self._modulus.h_s)
 
     @property

@@ -39,6 +39,9 @@ class Identity:
 
     Args:
         secret: 32 uniform bytes, the RFC 8032 private key. Kept by reference.
+
+    Raises:
+        CryptoError: Not 32 bytes.
     """
 
     __slots__ = ("_key", "_secret", "_verify_key")

@@ -87,8 +87,8 @@ def calibrate_noise(
         sampling_rate: Probability with which each takes part in a round, independently of all
             others (Poisson sampling); or a sampling, such as ``FixedSizeSampling(1000, 100)``.
         mechanism: ``"gaussian"``: z is the standard deviation over the L2 sensitivity.
-            ``"laplace"``: the scale over the L1 sensitivity. Or what makes the event of a z, as
-            `DistributedEncoding.skellam` and `DistributedEncoding.ddgauss` do.
+            ``"laplace"``: the scale over the L1 sensitivity. Or what makes the event of a z: what
+            `VectorMechanism.costs` returns, `DistributedEncoding.skellam` or its ``ddgauss``.
         relation: The neighboring relation. By default REPLACE_ONE for cohorts of fixed size, and
             REPLACE_SPECIAL (zero-out) else.
         accountant: As `PrivacyAccountant` takes it.

@@ -57,7 +57,8 @@ class VectorMechanism(ABC):
             sessions.
         adaptive: The clip as it follows the norms; its clip is `clip_norm`. Noise on its indicators
             is part of z: updates get `update_noise_multiplier` (z, m / 20) for m clients.
-        beta: See `rounded_l2_bound`.
+        beta: Chance that a rounding is too long and drawn again, at most; 0 up to below 1, 0 for
+            one that is never refused. See `rounded_l2_bound`.
 
     Raises:
         LocalProtocolError: A number is out of range.
@@ -105,14 +106,15 @@ class VectorMechanism(ABC):
 
         Args:
             clients: n, how many may contribute, 1..1,000,000.
-            size: d, values per update, at least 1.
+            size: d, values per update, 1..2**30.
             noise_shares: m, how many honest clients' noise is certain, 1..n (`certain_shares`); all
                 of them by default. Where the server adds the noise, it does not matter.
             weighted: Whether clients have weights.
 
         Raises:
             EncodingError: Weights without `max_weight`, or a ring that is too narrow or too wide.
-            LocalProtocolError: An argument is out of range.
+            LocalProtocolError: An argument is out of range, or so few clients that the indicators
+                of an adaptive clip alone cost more than z allows.
         """
         return _plan(self, clients, size, noise_shares, weighted=weighted)
 
@@ -149,6 +151,9 @@ class VectorMechanism(ABC):
             seed: prg.seed_bytes secret bytes, for this vector only.
             first: Position of ``vector[0]`` in the whole vector.
             prg: What the seed is expanded by.
+
+        Raises:
+            LocalProtocolError: The plan is another mechanism's, or an argument does not fit.
         """
         law = plan.share if plan.share is not None else plan.central
         if law is None or plan.mechanism != self:

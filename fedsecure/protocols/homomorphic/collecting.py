@@ -96,8 +96,11 @@ class CollectingServer(Party, ABC):
             The messages for each party that is to decrypt; empty after the last stage.
 
         Raises:
-            ThresholdError: Too few have answered. Nothing has changed and nothing is revealed.
+            ThresholdError: Too few have answered. Nothing has changed and nothing is revealed. Or
+                a noisy sum of weights is no divisor; the session is over.
             RemoteProtocolError: The sum is none of honest clients; the session is over.
+            EncodingError: A float16 leaf cannot hold its mean.
+            ShardError: A worker that holds a part of the product is gone.
             LocalProtocolError: The session is over.
         """
         following = self._following(Act.ADVANCE)

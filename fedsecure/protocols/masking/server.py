@@ -174,10 +174,13 @@ class MaskingServer(Party):
 
         Raises:
             ThresholdError: Too few clients have answered. Nothing has changed and nothing is
-                revealed: wait for more, or give the session up.
+                revealed: wait for more, or give the session up. Or a noisy sum of weights is no
+                divisor; the session is over.
             CheaterDetected: A client shared a secret wrongly, so that no sum can be had. Nothing
                 has changed; run the round again without it.
             RemoteProtocolError: The sum is none of honest clients; the session is over.
+            EncodingError: A float16 leaf cannot hold its mean; the session is over.
+            ShardError: A worker that holds a part of the sum is gone; the session is over.
             LocalProtocolError: The session is over.
         """
         following = self._following(Act.ADVANCE)
