@@ -100,7 +100,8 @@ def seal(
         update: float16, float32 or float64, of any shape.
         weight: Above 0, such as the number of examples; as secret as the update.
         public: Whoever has its private half reads the mean.
-        clip: Largest magnitude of the update; the same for all, as are the rest.
+        clip: Largest magnitude of the update, at the largest weight; the same for all, as are the
+            rest.
         bits: Fraction bits.
         max_weight: Largest weight.
         collaborators: Largest number of contributions in a sum.

@@ -80,7 +80,7 @@ class FedsecureConfigServer(api.SecaggConfigServer):
     """The server's side: ``FederatedServer(secagg=FedsecureConfigServer(64, 1e5))``.
 
     Attributes:
-        bitsize: Width of the ring, up to 64: what a weight costs on the wire, in bits.
+        bitsize: Width of the ring, 8 to 64: what a weight costs on the wire, in bits.
         clipval: Largest magnitude of a float, multiplied by its weight if the aggregator weighs.
             The step is the least power of two for which all clients' sum fits the ring. Values
             beyond are refused.

@@ -140,7 +140,8 @@ class SecureGrid(Grid):
 
         Raises:
             LocalProtocolError: The strategy needs single updates, or sends different models to
-                different nodes, or there is no deadline.
+                different nodes, or to other than so many nodes as `sampling` draws; or there is no
+                deadline.
             EncodingError: The model has arrays that cannot be averaged; see `SecureGrid`.
         """
         self._asked_at = -math.inf
