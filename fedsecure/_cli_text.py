@@ -72,7 +72,7 @@ COMMANDS = {
         example="fedsecure keys identity bank-a.key; fedsecure keys show bank-a.key --json",
     ),
     "bench": Command(
-        summary="the speed of this machine beside other libraries, in about a minute",
+        summary="the speed of this machine beside other libraries, in half a minute or so",
         teaches=(
             "Every row is a figure of ours beside another one of the same run: the machine's own "
             "bound, or what else one could take. Look at the ratios: times differ from machine to"

@@ -161,9 +161,9 @@ class PrivateRounds(Budget):
         """
         try:
             result = aggregate(updates, weights=weights)
-        except (EncodingError, LocalProtocolError):
+        except LocalProtocolError:
             raise
-        except ThresholdError as error:
+        except (EncodingError, ThresholdError) as error:
             if error.may_be_known:
                 self.account(event)
             raise

@@ -34,10 +34,23 @@ class FedSecureError(Exception):
     """The root of all errors raised by fedsecure."""
 
 
-class EncodingError(FedSecureError):
+class _OfSums(FedSecureError):
+    """Errors that can come before a sum is revealed, or after."""
+
+    def __init__(self, message: str = "", *, may_be_known: bool = False) -> None:
+        super().__init__(message)
+        self.may_be_known = may_be_known
+
+
+class EncodingError(_OfSums):
     """An update, tree, weight, clip or ring width that cannot be encoded exactly.
 
     Raised before anything has left the party: fix the update or the `FixedPoint` and try again.
+    The exception is a mean that a float16 leaf cannot hold.
+
+    Attributes:
+        may_be_known: It is that exception: the sum was read, and for a privacy accountant it was
+            released.
     """
 
 
@@ -68,7 +81,7 @@ class CheaterDetected(RemoteProtocolError):
         return type(self), (str(self), self.culprit)
 
 
-class ThresholdError(FedSecureError):
+class ThresholdError(_OfSums):
     """Too few parties: fewer than three, a threshold that is too low, or one that was not reached.
 
     Also a sum that would single a client out (`ParticipationLog`), noise of which no share is
@@ -79,10 +92,6 @@ class ThresholdError(FedSecureError):
             server together with corrupt clients may have it. For a privacy accountant it was
             released. Where it is False, nothing about any update was revealed.
     """
-
-    def __init__(self, message: str = "", *, may_be_known: bool = False) -> None:
-        super().__init__(message)
-        self.may_be_known = may_be_known
 
 
 class ShardError(FedSecureError):

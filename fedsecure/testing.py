@@ -12,9 +12,10 @@ from fedsecure.primitives import entropy, masks
 from fedsecure.protocols import session as sessions
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking.states import Stage
-from fedsecure.protocols.noise import certain, check_privacy, release
+from fedsecure.protocols.noise import certain, check_privacy
+from fedsecure.protocols.results import result_of
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import Input, Upload, VectorSum, contribute, decode, piece_limit
+from fedsecure.protocols.vectors import Input, Upload, VectorSum, contribute, piece_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -218,15 +219,7 @@ class _PlainServer:
             )
         session, total = self._session, self._vectors.total
         masks.reduce(total, session.layout.modulus_bits)
-        decoded = decode(session, total, len(self._complete))
-        self._result = Aggregate(
-            mean=session.spec.unflatten(decoded.values),
-            total_weight=decoded.total_weight,
-            contributors=tuple(sorted(self._complete)),
-            dropouts=tuple(sorted(set(session.client_ids) - self._complete)),
-            clipped=decoded.clipped,
-            privacy=release(session, len(self._complete), decoded, trust=_TRUST),
-        )
+        self._result = result_of(session, total, self._complete, trust=_TRUST)
         self.stage = Stage.FINISHED
         return {}
 

@@ -180,6 +180,7 @@ def test_a_failed_round_is_accounted_if_its_sum_may_be_known(
     [
         (EncodingError("x"), False),
         (LocalProtocolError("x"), False),
+        (EncodingError("x", may_be_known=True), True),
         (ThresholdError("x"), False),
         (ThresholdError("x", may_be_known=True), True),
         (RemoteProtocolError("the sum is none of honest clients"), True),
@@ -204,6 +205,17 @@ def test_a_client_that_fails_to_train_costs_nothing() -> None:
     with pytest.raises(LocalProtocolError, match="client 0"):
         algorithm.apply(algorithm.init(start()), CLIENTS)
     assert spent(accountant) == 0
+
+
+@pytest.mark.parametrize("protocol", [None, PLAIN])
+def test_a_sum_that_was_read_and_does_not_fit_the_model_is_accounted(protocol: Any) -> None:
+    """The noise is far above what a float16 can be."""
+    accountant = budget()
+    privacy = CentralGaussian(2.0**24, 1.0)
+    algorithm = averaging(privacy=privacy, protocol=protocol, accountant=accountant)
+    with pytest.raises(EncodingError, match="the sum has been read"):
+        algorithm.apply(algorithm.init({"m": np.zeros(SIZE, np.float16)}), CLIENTS)
+    assert spent(accountant) == 1
 
 
 def test_an_aggregator_that_does_otherwise_is_found_out() -> None:

@@ -85,7 +85,7 @@ def test_no_two_groups_of_holders_can_be_shown_two_sums() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_client_is_blamed_for_what_the_server_relays(kind: str) -> None:
-    """[A19] The server has opened all of it first, and could have put it there."""
+    """The server has opened all of it first, and could have put it there."""
     play, other = Play.of(kind), Play.of(kind)
     sent, theirs = play.contribute(), other.contribute()
     holder = play.parties.get(wire.KEY_HOLDER) or play.parties[IDS[0]]

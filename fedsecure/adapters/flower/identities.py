@@ -28,8 +28,9 @@ def masking_from_node_config(context: Any) -> PairwiseMasking:
 
     Args:
         context: Flower's, whose ``node_config`` has ``client-id`` (or ``partition-id``),
-            ``identity``, the path of 32 secret bytes, and ``verify-keys``, the path of a file for
-            `read_verify_keys`.
+            ``identity``, the path of an identity, and ``verify-keys``, the path of a file for
+            `read_verify_keys`. The identity is 32 secret bytes; with ``identity-password``, the
+            path of a password in one line, what ``fedsecure keys identity`` makes.
 
     Raises:
         LocalProtocolError: One of them is missing or not what it should be.
@@ -44,12 +45,20 @@ def masking_from_node_config(context: Any) -> PairwiseMasking:
             'secure_mod(PairwiseMasking(adversary="semi_honest")), here and at the server'
         )
     identities: dict[int, Identity | bytes] = dict(read_verify_keys(str(config["verify-keys"])))
+    number = node_number(context)
     try:
-        own = Identity.from_bytes(Path(str(config["identity"])).read_bytes())
+        identities[number] = _own(config)
     except (OSError, FedSecureError) as error:
         raise LocalProtocolError(f"this node's identity cannot be read: {error}") from None
-    identities[node_number(context)] = own
     return PairwiseMasking(identities=identities)
+
+
+def _own(config: Mapping[str, Any]) -> Identity:
+    data = Path(str(config["identity"])).read_bytes()
+    if "identity-password" not in config:
+        return Identity.from_bytes(data)
+    password = Path(str(config["identity-password"])).read_bytes()
+    return Identity.from_sealed_bytes(data, password.removesuffix(b"\n").removesuffix(b"\r"))
 
 
 def node_number(context: Any) -> int:

@@ -6,17 +6,15 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fedsecure import wire
-from fedsecure.errors import CryptoError, LocalProtocolError, RemoteProtocolError, ThresholdError
-from fedsecure.protocols.base import Aggregate
+from fedsecure.errors import LocalProtocolError, RemoteProtocolError, ThresholdError
 from fedsecure.protocols.homomorphic import saved, schedule
 from fedsecure.protocols.homomorphic.contribution import Arrival
 from fedsecure.protocols.homomorphic.messages import Audit, Kind, size_limits
 from fedsecure.protocols.homomorphic.party import Party
 from fedsecure.protocols.homomorphic.states import Act, Role, Stage
-from fedsecure.protocols.noise import release
 from fedsecure.protocols.party import restated
+from fedsecure.protocols.results import result_of
 from fedsecure.protocols.session import Session, party_name
-from fedsecure.protocols.vectors import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from fedsecure.paillier import PublicKey
     from fedsecure.paillier.rows import Product
+    from fedsecure.protocols.base import Aggregate
 
     Products = Callable[[PublicKey, int], Product]
 
@@ -251,22 +250,17 @@ class CollectingServer(Party, ABC):
         self._messages = {name: self._messages[name] for name in self._contributors}
 
     def _finish(self) -> None:
-        session = self._session
         try:
-            total = decode(session, self._total(), len(self._contributors))
-        except (RemoteProtocolError, CryptoError, ThresholdError):
+            self._result = result_of(
+                self._session,
+                self._total(),
+                self._contributors,
+                adversary="malicious",
+                transcript=schedule.transcript(self._ctx, self._digests),
+            )
+        except BaseException:
             self._abort()
             raise
-        self._result = Aggregate(
-            mean=session.spec.unflatten(total.values),
-            total_weight=total.total_weight,
-            contributors=self._contributors,
-            dropouts=tuple(sorted(set(session.client_ids).difference(self._contributors))),
-            clipped=total.clipped,
-            privacy=release(session, len(self._contributors), total),
-            adversary="malicious",
-            transcript=schedule.transcript(self._ctx, self._digests),
-        )
         self._messages.clear()
         self._answers.clear()
 

@@ -11,7 +11,6 @@ from fedsecure.errors import (
     RemoteProtocolError,
     ThresholdError,
 )
-from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking import levels, saved
 from fedsecure.protocols.masking.collected import Collected, mark, second_answer
 from fedsecure.protocols.masking.messages import (
@@ -27,13 +26,14 @@ from fedsecure.protocols.masking.messages import (
 from fedsecure.protocols.masking.party import Party, restated
 from fedsecure.protocols.masking.states import Act, Flow, Role, Stage
 from fedsecure.protocols.masking.unmasking import Unmasking
-from fedsecure.protocols.noise import release
+from fedsecure.protocols.results import result_of
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import VectorSum, decode
+from fedsecure.protocols.vectors import VectorSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from fedsecure.protocols.base import Aggregate
     from fedsecure.protocols.vectors import RunningSum
 
 __all__ = ["MaskingServer"]
@@ -332,24 +332,16 @@ class MaskingServer(Party):
         ).masks()
         try:
             self._vectors.unmask(taken_off, told.alive)
-            self._result = self._decode()
+            self._result = result_of(
+                self._session,
+                self._vectors.total,
+                told.alive,
+                adversary=levels.adversary_of(self._session),
+                transcript=told.transcript,
+            )
         except BaseException:
             # The sum has been changed and cannot be unmasked a second time.
             self._stage = self._following(Act.ABORT)
             raise
         finally:
             taken_off.wipe()
-
-    def _decode(self) -> Aggregate:
-        session = self._session
-        decoded = decode(session, self._vectors.total, len(self._told.alive))
-        return Aggregate(
-            mean=session.spec.unflatten(decoded.values),
-            total_weight=decoded.total_weight,
-            contributors=self._told.alive,
-            dropouts=tuple(sorted(self._invited.difference(self._told.alive))),
-            clipped=decoded.clipped,
-            privacy=release(session, len(self._told.alive), decoded),
-            adversary=levels.adversary_of(session),
-            transcript=self._told.transcript,
-        )

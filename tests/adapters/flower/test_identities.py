@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from fedsecure.adapters.flower import (
     write_identities,
 )
 from fedsecure.errors import LocalProtocolError
+from fedsecure.primitives.identity import Identity
 from flower_nodes import FIRST_NODE  # noqa: F401  (imports Flower without its warnings)
 
 
@@ -40,6 +42,27 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert protocol.identity_of(1) is None
     assert protocol.identities == {1: keys[1], 2: own, 30: keys[30]}
     assert stat.S_IMODE((tmp_path / "2.key").stat().st_mode) == 0o600
+
+
+def test_an_identity_under_a_password_is_read(tmp_path: Path) -> None:
+    """As ``fedsecure keys identity`` writes it."""
+    write_identities(tmp_path, [1, 3])
+    own, folder = Identity.generate(), tmp_path
+    (folder / "2.key").write_bytes(own.to_sealed_bytes("correct horse"))
+    keys = read_verify_keys(folder / "verify_keys.json") | {2: own.verify_key}
+    texts = {str(name): key.hex() for name, key in keys.items()}
+    (folder / "verify_keys.json").write_text(json.dumps(texts), encoding="utf-8")
+    for line in (b"correct horse\n", b"correct horse\r\n", b"correct horse"):
+        (folder / "password").write_bytes(line)
+        found = masking_from_node_config(
+            context(folder, **{"identity-password": str(folder / "password")})
+        ).identity_of(2)
+        assert found is not None
+        assert found.verify_key == own.verify_key
+    (folder / "password").write_bytes(b"another\n")
+    for password in (None, str(folder / "password"), str(folder / "nowhere")):
+        with pytest.raises(LocalProtocolError, match="identity cannot be read"):
+            masking_from_node_config(context(folder, **{"identity-password": password}))
 
 
 def test_partition_ids_serve_as_client_ids(tmp_path: Path) -> None:
