@@ -233,14 +233,119 @@ def test_a_controller_that_starts_again_is_followed(door) -> None:
     assert_close(second.saved[0].params, plain(START, SITES, 0))
 
 
-def test_tasks_of_other_workflows_pass_through(door) -> None:
+def site_alone(door, *tasks):
+    """Returns a site that is given these tasks, and what it answers."""
     answered: list = []
-    inbox = SimpleNamespace(get=lambda timeout: (door.FLModel(params={"w": 1.0}), answered.append))
-    door.flare.here.name, door.flare.here.inbox = "site-1", inbox
-    secure = door.SecureClient(SITES, identity=IDENTITIES["site-1"])
+    inbox = iter([(task, answered.append) for task in tasks])
+    door.flare.here.name = "site-1"
+    door.flare.here.inbox = SimpleNamespace(get=lambda timeout: next(inbox, None))
+    return door.SecureClient(SITES, identity=IDENTITIES["site-1"]), answered
+
+
+def test_tasks_of_other_workflows_pass_through_and_no_model_goes_back(door) -> None:
+    secure, answered = site_alone(door, door.FLModel(params={"w": 1.0}))
     assert secure.receive(timeout=1).params == {"w": 1.0}
-    secure.send(door.FLModel(params={"w": 2.0}))
-    assert answered[0].params == {"w": 2.0}
+    model = door.FLModel(params={"w": 2.0})
+    with pytest.raises(LocalProtocolError, match="a model would be sent in clear"):
+        secure.send(model)
+    assert answered == []
+    secure.send(door.FLModel(metrics={"loss": 0.5}))
+    assert answered[0].metrics == {"loss": 0.5}
+    assert not answered[0].params
+    with pytest.raises(LocalProtocolError, match="nothing to answer"):
+        secure.send(model)
+
+
+def test_nothing_is_sent_in_clear_when_the_model_is_sent_again(door) -> None:
+    """After a refused model, and after one that went out, a second `send` has no task."""
+    again: list = []
+
+    def run() -> None:
+        site = door.flare.get_site_name()
+        secure = door.SecureClient(SITES, identity=IDENTITIES[site])
+        while (model := secure.receive(timeout=20)) is not None:
+            params = trained(model.params, site, model.current_round)
+            wrong = {**params, "b": np.array([1e3], np.float32)} if site == "site-3" else params
+            meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 10 * int(site[-1])}
+            for each in (wrong, params):
+                try:
+                    secure.send(door.FLModel(params=each, meta=meta))
+                except (EncodingError, LocalProtocolError) as error:
+                    again.append((site, type(error)))
+
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=1, train_timeout=1, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    for name in SITES:
+        job.start(name, run)
+    controller.run()
+    job.stop()
+    refused = [(site, LocalProtocolError) for site in SITES]
+    assert sorted(again, key=str) == sorted([*refused, ("site-3", EncodingError)], key=str)
+    assert_close(job.saved[0].params, plain(START, [s for s in SITES if s != "site-3"], 0))
+
+
+MASKED = np.ma.masked_array([1.0], [True])
+
+
+@pytest.mark.parametrize(
+    ("step", "params"),
+    [
+        ("invitation", None),
+        ("invitation", {"w": np.zeros(1, np.float32)}),
+        ("invitation", {"w": MASKED, "fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("invitation", {"fedsecure/down/0": MASKED}),
+        ("invitation", {"fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("invitation", {"fedsecure/down/1": np.zeros(4, np.uint8)}),
+        ("stage", None),
+        ("stage", {"fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("other", {"fedsecure/down/0": "text"}),
+    ],
+)
+def test_tasks_that_make_no_sense_end_the_round_and_not_the_script(door, step, params) -> None:
+    task = SimpleNamespace(params=params, meta={"fedsecure": step}, current_round=0, total_rounds=1)
+    secure, answered = site_alone(door, task)
+    assert secure.receive(timeout=1) is None
+    (goodbye,) = answered
+    assert goodbye.meta == {"fedsecure": "gone"}
+    assert [value.tobytes() for value in goodbye.params.values()] == [b"\0"]
+
+
+def test_whatever_goes_wrong_with_a_model_the_server_is_told(door) -> None:
+    session = door.SecureFedAvg(SITES, model=START, max_weight=100.0)
+    job = Job(session, door.flare, lambda name, wave: False)
+    tasks: list = []
+    session.send_model = lambda targets, data, **_: tasks.append(data)
+    job.inboxes = dict.fromkeys(SITES)
+    with pytest.raises(ThresholdError):
+        session._round(session._initial_model(), 0)
+    secure, answered = site_alone(door, tasks[0])
+    assert secure.receive(timeout=1).current_round == 0
+    complex_w = START["w"].astype(np.complex64)
+    with pytest.raises(EncodingError, match="'w' is complex64"):
+        secure.send(door.FLModel(params={**START, "w": complex_w}))
+    secure, answered = site_alone(door, tasks[0])
+    secure.receive(timeout=1)
+    model = door.FLModel(params=dict(START))
+    model.meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 1}
+    secure._party.set_update = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        secure.send(model)
+    assert [answer.meta for answer in answered] == [{"fedsecure": "gone"}]
+
+
+def test_tensors_that_numpy_does_not_have_are_refused(door) -> None:
+    torch = pytest.importorskip("torch")
+    messages = importlib.import_module("fedsecure.adapters.nvflare.messages")
+    with pytest.raises(EncodingError, match="'w' is a bfloat16 tensor that numpy cannot read"):
+        messages.arrays({"w": torch.zeros(2, dtype=torch.bfloat16)})
+
+
+def test_sites_may_be_any_iterable_of_names(door) -> None:
+    controller = door.SecureFedAvg((name for name in SITES), adversary="semi_honest")
+    assert controller.sites == list(SITES)
+    assert controller._ids == {f"site-{k}": k for k in range(1, 5)}
 
 
 def test_metrics_and_missing_weights_are_refused(door) -> None:
