@@ -152,7 +152,8 @@ class PrivateRounds(Budget):
         """Returns what `aggregate` returns, having accounted for what it released.
 
         It has released nothing if it refuses its arguments, or has too few clients before the last
-        stage. Whatever else it raises, somebody may have seen the sum, and it is accounted.
+        stage; `FedSecureError.may_be_known` tells. Whatever else it raises, somebody may have seen
+        the sum, and it is accounted.
 
         Raises:
             LocalProtocolError: It released something else than was admitted, which is accounted,
@@ -161,9 +162,7 @@ class PrivateRounds(Budget):
         """
         try:
             result = aggregate(updates, weights=weights)
-        except (EncodingError, LocalProtocolError):
-            raise
-        except ThresholdError as error:
+        except (EncodingError, LocalProtocolError, ThresholdError) as error:
             if error.may_be_known:
                 self.account(event)
             raise

@@ -31,13 +31,21 @@ _SHOWN_PROBLEMS = 5
 
 
 class FedSecureError(Exception):
-    """The root of all errors raised by fedsecure."""
+    """The root of all errors raised by fedsecure.
+
+    Attributes:
+        may_be_known: Whether a server that raises it, alone or together with corrupt clients, may
+            have the sum. For a privacy accountant it was released. False until somebody sets it.
+    """
+
+    may_be_known: bool = False
 
 
 class EncodingError(FedSecureError):
     """An update, tree, weight, clip or ring width that cannot be encoded exactly.
 
     Raised before anything has left the party: fix the update or the `FixedPoint` and try again.
+    The one exception has `may_be_known`: a mean that a server has and its tree cannot hold.
     """
 
 

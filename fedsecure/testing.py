@@ -14,7 +14,15 @@ from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.noise import certain, check_privacy, release
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import Input, Upload, VectorSum, contribute, decode, piece_limit
+from fedsecure.protocols.vectors import (
+    Input,
+    Upload,
+    VectorSum,
+    contribute,
+    decode,
+    mean_of,
+    piece_limit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -220,7 +228,7 @@ class _PlainServer:
         masks.reduce(total, session.layout.modulus_bits)
         decoded = decode(session, total, len(self._complete))
         self._result = Aggregate(
-            mean=session.spec.unflatten(decoded.values),
+            mean=mean_of(session, decoded),
             total_weight=decoded.total_weight,
             contributors=tuple(sorted(self._complete)),
             dropouts=tuple(sorted(set(session.client_ids) - self._complete)),

@@ -31,6 +31,7 @@ from fedsecure.privacy import (
     Relation,
 )
 from fedsecure.testing import Drop, PlaintextSum, run_session
+from paillier_keys import private_key
 
 SKELLAM = DistributedSkellam(1.0, 1.0)
 KINDS = [DistributedSkellam, DistributedDiscreteGaussian, CentralGaussian]
@@ -196,6 +197,21 @@ def test_what_an_aggregator_raises(error: BaseException, accounted: bool) -> Non
     with pytest.raises(type(error)):
         algorithm.apply(algorithm.init(start()), CLIENTS)
     assert spent(accountant) == accounted
+
+
+@pytest.mark.parametrize("protocol", [PLAIN, MASKING, pytest.param("encrypted", id="encrypted")])
+@pytest.mark.parametrize("kind", [CentralGaussian, DistributedSkellam])
+def test_a_mean_that_its_dtype_cannot_hold_was_released(kind: Any, protocol: Any) -> None:
+    """The server has the sum when it finds that half precision is too narrow for the noise."""
+    if protocol == "encrypted":
+        protocol = fs.PaillierSum(private_key())
+    accountant = budget(1e9, accountant="rdp")
+    algorithm = averaging(privacy=kind(1e5, 30.0), protocol=protocol, accountant=accountant)
+    state = algorithm.init({"m": np.zeros(SIZE, np.float16)})
+    with pytest.raises(EncodingError, match="'m' is float16") as refused:
+        algorithm.apply(state, CLIENTS)
+    assert refused.value.may_be_known
+    assert spent(accountant) == 1
 
 
 def test_a_client_that_fails_to_train_costs_nothing() -> None:

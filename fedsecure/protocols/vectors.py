@@ -39,6 +39,7 @@ __all__ = [
     "VectorSum",
     "contribute",
     "decode",
+    "mean_of",
     "next_piece",
     "piece_limit",
     "saved_pieces",
@@ -129,6 +130,20 @@ def decode(session: Session, total: NDArray[Any], num_contributors: int) -> Deco
         dtype=session.spec.dtype,
         threads=masks.threads(),
     )
+
+
+def mean_of(session: Session, decoded: Decoded) -> PyTree:
+    """Returns what a sum says as a tree of the session.
+
+    Raises:
+        EncodingError: A leaf's dtype cannot hold it, as float16 may not hold noise. Whoever
+            calls this knows the sum, and the error says so.
+    """
+    try:
+        return session.spec.unflatten(decoded.values)
+    except EncodingError as error:
+        error.may_be_known = True
+        raise
 
 
 class Upload(Iterator[bytes]):

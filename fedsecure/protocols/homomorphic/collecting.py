@@ -6,7 +6,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fedsecure import wire
-from fedsecure.errors import CryptoError, LocalProtocolError, RemoteProtocolError, ThresholdError
+from fedsecure.errors import (
+    CryptoError,
+    EncodingError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ThresholdError,
+)
 from fedsecure.protocols.base import Aggregate
 from fedsecure.protocols.homomorphic import saved, schedule
 from fedsecure.protocols.homomorphic.contribution import Arrival
@@ -16,7 +22,7 @@ from fedsecure.protocols.homomorphic.states import Act, Role, Stage
 from fedsecure.protocols.noise import release
 from fedsecure.protocols.party import restated
 from fedsecure.protocols.session import Session, party_name
-from fedsecure.protocols.vectors import decode
+from fedsecure.protocols.vectors import decode, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,11 +257,12 @@ class CollectingServer(Party, ABC):
         session = self._session
         try:
             total = decode(session, self._total(), len(self._contributors))
-        except (RemoteProtocolError, CryptoError, ThresholdError):
+            mean = mean_of(session, total)
+        except (RemoteProtocolError, CryptoError, ThresholdError, EncodingError):
             self._abort()
             raise
         self._result = Aggregate(
-            mean=session.spec.unflatten(total.values),
+            mean=mean,
             total_weight=total.total_weight,
             contributors=self._contributors,
             dropouts=tuple(sorted(set(session.client_ids).difference(self._contributors))),

@@ -29,7 +29,7 @@ from fedsecure.protocols.masking.states import Act, Flow, Role, Stage
 from fedsecure.protocols.masking.unmasking import Unmasking
 from fedsecure.protocols.noise import release
 from fedsecure.protocols.session import Session
-from fedsecure.protocols.vectors import VectorSum, decode
+from fedsecure.protocols.vectors import VectorSum, decode, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -341,7 +341,7 @@ class MaskingServer(Party):
         session = self._session
         decoded = decode(session, self._vectors.total, len(self._told.alive))
         return Aggregate(
-            mean=session.spec.unflatten(decoded.values),
+            mean=mean_of(session, decoded),
             total_weight=decoded.total_weight,
             contributors=self._told.alive,
             dropouts=tuple(sorted(self._invited.difference(self._told.alive))),
