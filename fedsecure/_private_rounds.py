@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fedsecure.errors import BudgetError, EncodingError, LocalProtocolError, ThresholdError
 from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.events import FixedSizeSampling, Relation, check_sampling
+from fedsecure.privacy.release import Release
 from fedsecure.privacy.report import few_silos, silo_hint
 from fedsecure.protocols.noise import check_mechanism, difference
 
@@ -157,8 +158,9 @@ class PrivateRounds(Budget):
 
         Raises:
             LocalProtocolError: It released something else than was admitted, which is accounted,
-                also beyond the budget; or an exact sum, for which there is no event: what was
-                admitted is accounted then, and the sum itself is not bounded.
+                also beyond the budget; or an exact sum, or something that does not say, for which
+                there is no event: what was admitted is accounted then, and the sum itself is not
+                bounded.
         """
         try:
             result = aggregate(updates, weights=weights)
@@ -169,9 +171,15 @@ class PrivateRounds(Budget):
         except BaseException:
             self.account(event)
             raise
-        if not result.privacy.private:
+        release = getattr(result, "privacy", None)
+        if not isinstance(release, Release) or not release.private:
             self.account(event)  # it is more than that, and there is no event for it
-        released = result.privacy.event(self.sampling, self.relation)
+        if not isinstance(release, Release):
+            raise LocalProtocolError(
+                f"the aggregator returned {type(result).__name__}, which does not say what it "
+                "released; return an Aggregate"
+            )
+        released = release.event(self.sampling, self.relation)
         self.account(released)
         if released != event:
             raise LocalProtocolError(

@@ -249,6 +249,14 @@ def test_an_aggregator_that_does_otherwise_is_found_out() -> None:
     assert spent(accountant) == 1
 
 
+def test_an_aggregator_that_does_not_say_what_it_released_is_accounted() -> None:
+    accountant = budget()
+    algorithm = averaging(aggregate=lambda updates, **_: updates[0], accountant=accountant)
+    with pytest.raises(LocalProtocolError, match="the aggregator returned dict, which does not"):
+        algorithm.apply(algorithm.init(start()), CLIENTS)
+    assert spent(accountant) == 1
+
+
 def test_what_was_released_beyond_the_budget_is_accounted_all_the_same() -> None:
     """It has happened: an accountant that refused it would let the next round begin."""
 
