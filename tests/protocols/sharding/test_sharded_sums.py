@@ -121,6 +121,53 @@ def test_what_a_shard_cannot_hold_is_forgotten_at_all_of_them_and_may_come_again
     play.compare()
 
 
+def test_a_sum_that_a_shard_does_not_hold_is_not_saved() -> None:
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4, size=100, chunk=30)
+    play.until(Stage.MASKED_INPUT)
+    workers.broken["hold"] = 1
+    for message in play.answer(0)[:-1]:
+        play.twin.receive(0, message)
+    with pytest.raises(FedSecureError, match="worker 1 cannot hold"):
+        play.twin.to_bytes()
+
+
+@pytest.mark.parametrize("method", ["unmask", "read"])
+def test_what_was_unmasked_in_part_is_forgotten_everywhere(method: str) -> None:
+    workers = LocalWorkers(3)
+    play = twins(workers, count=4, size=100, chunk=30)
+    play.until(Stage.UNMASKING)
+    play.send(play.mail)
+    workers.broken[method] = 2
+    with pytest.raises(FedSecureError, match=f"worker 2 cannot {method}"):
+        play.twin.advance()
+    assert play.twin.stage == Stage.ABORTED
+    assert workers.parts() == []
+
+
+def test_an_interruption_that_says_nothing_ends_the_sum_with_words() -> None:
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4)
+    play.until(Stage.MASKED_INPUT)
+    play.send([0, 2, 3])
+    wait, calls = workers.wait, []
+
+    def interrupted(given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:  # not that of the pieces, but that for the client before
+            raise KeyboardInterrupt
+        return wait(given)
+
+    workers.wait = interrupted
+    *pieces, last = play.answer(1)
+    for piece in pieces:
+        play.twin.receive(1, piece)
+    with pytest.raises(KeyboardInterrupt):
+        play.twin.receive(1, last)
+    with pytest.raises(ShardError, match="a call ended with KeyboardInterrupt"):
+        play.twin.advance()
+
+
 @pytest.mark.parametrize("lie", ["one more", "one less", "another"])
 def test_shards_that_added_others_are_not_unmasked(lie: str) -> None:
     workers = LocalWorkers(3)
