@@ -94,7 +94,8 @@ class ThresholdError(FedSecureError):
 class ShardError(FedSecureError):
     """A worker that holds a part of a sum died, was too late, or has not what the others have.
 
-    The sum is lost, and nothing of it is revealed: give the session up and run the round again.
+    The sum is lost: give the session up and run the round again. Nobody was shown any of it, but
+    once clients have given shares of masks, it counts as released for a privacy accountant.
     """
 
 
