@@ -266,3 +266,29 @@ def test_replies_of_any_kind_cost_their_party_alone(reply: Any) -> None:
     fusion.start_global_training()
     assert_close(fusion.history[0], plain(START, [0, 1, 2]))
     assert fusion.secure.refused == ["client 3 answered with no messages"]
+
+
+def test_training_in_place_changes_no_update() -> None:
+    fusion = handler(rounds=1)
+    for party in fusion.parties.values():
+
+        def train(weights: list[Any], params: Any, fit: Any = party.fit) -> tuple[list[Any], float]:
+            after, examples = fit(weights, params)
+            for value, new in zip(weights, after, strict=True):
+                value[...] = new
+            return weights, examples
+
+        party.secure._train = train
+    fusion.start_global_training()
+    assert_close(fusion.history[0], plain(START, [0, 1, 2, 3]))
+
+
+def test_refused_answers_are_those_of_the_last_round() -> None:
+    fusion = handler(rounds=1)
+    train = fusion.parties["party3"].train
+    fusion.parties["party3"].train = lambda _: ModelUpdate(weights=START)
+    fusion.start_global_training()
+    assert fusion.secure.refused == ["client 3 answered with no messages"]
+    fusion.parties["party3"].train = train
+    fusion.start_global_training()
+    assert fusion.secure.refused == []

@@ -364,6 +364,108 @@ def test_metrics_and_missing_weights_are_refused(door) -> None:
     }
 
 
+def test_a_weighted_job_asks_for_the_number_of_steps(door) -> None:
+    told: list = []
+    meta_key = door.MetaKey
+    door.MetaKey = SimpleNamespace(NUM_STEPS_CURRENT_ROUND="another")
+    with pytest.raises(ThresholdError):
+        play(door, rounds=told, options={"patience": 1})
+    door.MetaKey = meta_key
+    assert len(told) == 4
+    assert all("NUM_STEPS_CURRENT_ROUND" in error for _, _, error in told)
+
+
+def test_training_in_place_changes_no_update(door) -> None:
+    def run() -> None:
+        site = door.flare.get_site_name()
+        secure = door.SecureClient(SITES, identity=IDENTITIES[site])
+        while (model := secure.receive(timeout=20)) is not None:
+            for name, value in trained(model.params, site, model.current_round).items():
+                model.params[name][...] = value
+            meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 10 * int(site[-1])}
+            secure.send(door.FLModel(params=model.params, meta=meta))
+
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=5, train_timeout=5, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    send = controller.send_model
+
+    def as_a_network_would(targets, data, **rest):
+        data.params = {name: np.array(value) for name, value in data.params.items()}
+        send(targets=targets, data=data, **rest)
+
+    controller.send_model = as_a_network_would
+    for name in SITES:
+        job.start(name, run)
+    controller.run()
+    job.stop()
+    assert_close(job.saved[0].params, plain(START, SITES, 0))
+
+
+def test_only_rounds_that_fail_one_after_the_other_end_a_job(door) -> None:
+    """The first and the third of four fail."""
+    firsts = {1, 1 + WAVES + 1}  # each site's first task of those rounds
+    job = play(
+        door,
+        lost=lambda name, at: name in {"site-1", "site-2"} and at in firsts,
+        options={"num_rounds": 4, "patience": 2},
+    )
+    failed = [line for line in job.logged if "the model stays as it was" in line]
+    assert [line.split()[2] for line in failed] == ["0", "2"]
+    assert len(job.saved) == 2
+
+
+def test_only_sites_that_are_there_are_invited(door) -> None:
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=5, train_timeout=5, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    there = ["site-1", "site-3", "site-4"]
+    for name in there:
+        job.start(name, script(door))
+    controller.run()
+    job.stop()
+    assert_close(job.saved[0].params, plain(START, there, 0))
+    assert sorted({name for name, _, _ in job.seen}) == there
+
+
+def test_waves_have_their_deadlines_and_an_aborted_job_sends_nothing(door, monkeypatch) -> None:
+    """NVFlare is told of them, and not waited for where it does not notice that time is up."""
+    module = importlib.import_module("fedsecure.adapters.nvflare.controller")
+    monkeypatch.setattr(module, "_GRACE", 0.0)
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=1, train_timeout=2, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    send, limits, cancelled = controller.send_model, [], []
+
+    def sent(targets, data, timeout, callback):
+        limits.append(timeout)
+        send(targets=targets, data=data, timeout=timeout, callback=callback)
+
+    controller.send_model = sent
+    standing = controller.get_num_standing_tasks
+    stuck = [True]
+    controller.get_num_standing_tasks = lambda: 1 if stuck[0] else standing()
+
+    def cancel() -> None:
+        cancelled.append(len(limits))
+        stuck[0] = False
+
+    controller.cancel_all_tasks = cancel
+    for name in SITES:
+        job.start(name, script(door))
+    controller.run()
+    assert cancelled == [4]
+    assert limits == [2] * 4 + [1] * 4 * (WAVES - 1)
+    controller.abort_signal.triggered = True
+    controller.run()
+    job.stop()
+    assert len(limits) == 4 * WAVES
+    assert len(job.saved) == 1
+
+
 def test_wrong_arguments_say_so(door) -> None:
     with pytest.raises(LocalProtocolError, match="whole seconds"):
         door.SecureFedAvg(SITES, timeout=0)
@@ -397,3 +499,4 @@ def test_a_site_refuses_a_session_below_its_own_policy(door) -> None:
         controller.run()
     job.stop()
     assert len(refused) == 4
+    assert sum("leaves the round" in line for line in job.logged) == 4

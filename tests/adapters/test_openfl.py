@@ -104,9 +104,19 @@ def test_too_few_or_the_same_twice_are_refused(door) -> None:
         function(door).call([*tensors, tensors[0]])
 
 
-def test_the_key_opens_no_single_contribution(door) -> None:
+def test_the_key_opens_no_single_contribution_and_no_two(door) -> None:
     with pytest.raises(LocalProtocolError, match="sum of 1 is refused"):
         door.unseal(sent(door)[0].tensor, PRIVATE)
+    one = PUBLIC.encrypt(np.ones(3))
+    with pytest.raises(LocalProtocolError, match="sum of 2 is refused"):
+        door.unseal(door._to_tensor((one + one).to_bytes()), PRIVATE)
+
+
+def test_tensors_of_another_length_are_refused(door) -> None:
+    tensors = sent(door)
+    for odd in (np.append(tensors[1].tensor, np.float32(0)), tensors[1].tensor[:-1]):
+        with pytest.raises(RemoteProtocolError, match="was cut"):
+            function(door).call([tensors[0], tensors[1]._replace(tensor=odd), tensors[2]])
 
 
 @pytest.mark.parametrize(
@@ -142,6 +152,9 @@ def test_tensors_of_other_shapes_or_sums_are_refused(door) -> None:
 def test_values_and_weights_out_of_range_are_refused(door) -> None:
     with pytest.raises(EncodingError, match="weight"):
         door.seal(np.zeros(1), 101, PUBLIC, **OPTIONS)
+    for weight in (0, -1, float("nan")):
+        with pytest.raises(EncodingError, match="not above 0"):
+            door.seal(np.zeros(1), weight, PUBLIC, **OPTIONS)
     with pytest.raises(EncodingError, match="give floats"):
         door.seal(np.zeros(1, int), 1, PUBLIC, **OPTIONS)
     with pytest.raises(EncodingError, match="outside"):

@@ -42,6 +42,8 @@ def test_what_does_not_fit_or_is_no_ciphertext_is_refused() -> None:
     parts = ShardedProduct(key.public, 3, places)
     with pytest.raises(LocalProtocolError, match="2 ciphertexts at 2 do not fit a product of 3"):
         parts.multiply(ciphertexts(2), first=2)
+    with pytest.raises(LocalProtocolError, match="2 ciphertexts at -1 do not fit"):
+        parts.multiply(ciphertexts(2), first=-1)
     wrong = np.full((3, 2 * key.public.key_bytes), 255, np.uint8)
     parts.multiply(wrong)
     with pytest.raises(CryptoError, match="not a number from 1 to"):
