@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fedsecure.errors import BudgetError, EncodingError, LocalProtocolError, ThresholdError
 from fedsecure.privacy.accounting import PrivacyAccountant
 from fedsecure.privacy.events import FixedSizeSampling, Relation, check_sampling
+from fedsecure.privacy.release import Release
 from fedsecure.privacy.report import few_silos, silo_hint
 from fedsecure.protocols.noise import check_mechanism, difference
 
@@ -152,27 +153,33 @@ class PrivateRounds(Budget):
         """Returns what `aggregate` returns, having accounted for what it released.
 
         It has released nothing if it refuses its arguments, or has too few clients before the last
-        stage. Whatever else it raises, somebody may have seen the sum, and it is accounted.
+        stage; `FedSecureError.may_be_known` tells. Whatever else it raises, somebody may have seen
+        the sum, and it is accounted.
 
         Raises:
             LocalProtocolError: It released something else than was admitted, which is accounted,
-                also beyond the budget; or an exact sum, for which there is no event: what was
-                admitted is accounted then, and the sum itself is not bounded.
+                also beyond the budget; or an exact sum, or something that does not say, for which
+                there is no event: what was admitted is accounted then, and the sum itself is not
+                bounded.
         """
         try:
             result = aggregate(updates, weights=weights)
-        except LocalProtocolError:
-            raise
-        except (EncodingError, ThresholdError) as error:
+        except (EncodingError, LocalProtocolError, ThresholdError) as error:
             if error.may_be_known:
                 self.account(event)
             raise
         except BaseException:
             self.account(event)
             raise
-        if not result.privacy.private:
+        release = getattr(result, "privacy", None)
+        if not isinstance(release, Release) or not release.private:
             self.account(event)  # it is more than that, and there is no event for it
-        released = result.privacy.event(self.sampling, self.relation)
+        if not isinstance(release, Release):
+            raise LocalProtocolError(
+                f"the aggregator returned {type(result).__name__}, which does not say what it "
+                "released; return an Aggregate"
+            )
+        released = release.event(self.sampling, self.relation)
         self.account(released)
         if released != event:
             raise LocalProtocolError(

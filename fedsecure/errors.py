@@ -31,26 +31,23 @@ _SHOWN_PROBLEMS = 5
 
 
 class FedSecureError(Exception):
-    """The root of all errors raised by fedsecure."""
+    """The root of all errors raised by fedsecure.
 
-
-class _OfSums(FedSecureError):
-    """Errors that can come before a sum is revealed, or after."""
+    Attributes:
+        may_be_known: Whether a server that raises it, alone or together with corrupt clients, may
+            have the sum. For a privacy accountant it was released.
+    """
 
     def __init__(self, message: str = "", *, may_be_known: bool = False) -> None:
         super().__init__(message)
         self.may_be_known = may_be_known
 
 
-class EncodingError(_OfSums):
+class EncodingError(FedSecureError):
     """An update, tree, weight, clip or ring width that cannot be encoded exactly.
 
     Raised before anything has left the party: fix the update or the `FixedPoint` and try again.
-    The exception is a mean that a float16 leaf cannot hold.
-
-    Attributes:
-        may_be_known: It is that exception: the sum was read, and for a privacy accountant it was
-            released.
+    The one exception has `may_be_known`: a mean that a server has and its tree cannot hold.
     """
 
 
@@ -81,7 +78,7 @@ class CheaterDetected(RemoteProtocolError):
         return type(self), (str(self), self.culprit)
 
 
-class ThresholdError(_OfSums):
+class ThresholdError(FedSecureError):
     """Too few parties: fewer than three, a threshold that is too low, or one that was not reached.
 
     Also a sum that would single a client out (`ParticipationLog`), noise of which no share is
@@ -97,7 +94,8 @@ class ThresholdError(_OfSums):
 class ShardError(FedSecureError):
     """A worker that holds a part of a sum died, was too late, or has not what the others have.
 
-    The sum is lost, and nothing of it is revealed: give the session up and run the round again.
+    The sum is lost: give the session up and run the round again. Nobody was shown any of it, but
+    once clients have given shares of masks, it counts as released for a privacy accountant.
     """
 
 

@@ -31,6 +31,7 @@ from fedsecure.privacy import (
     Relation,
 )
 from fedsecure.testing import Drop, PlaintextSum, run_session
+from paillier_keys import private_key
 
 SKELLAM = DistributedSkellam(1.0, 1.0)
 KINDS = [DistributedSkellam, DistributedDiscreteGaussian, CentralGaussian]
@@ -199,6 +200,21 @@ def test_what_an_aggregator_raises(error: BaseException, accounted: bool) -> Non
     assert spent(accountant) == accounted
 
 
+@pytest.mark.parametrize("protocol", [PLAIN, MASKING, pytest.param("encrypted", id="encrypted")])
+@pytest.mark.parametrize("kind", [CentralGaussian, DistributedSkellam])
+def test_a_mean_that_its_dtype_cannot_hold_was_released(kind: Any, protocol: Any) -> None:
+    """The server has the sum when it finds that half precision is too narrow for the noise."""
+    if protocol == "encrypted":
+        protocol = fs.PaillierSum(private_key())
+    accountant = budget(1e9, accountant="rdp")
+    algorithm = averaging(privacy=kind(1e5, 30.0), protocol=protocol, accountant=accountant)
+    state = algorithm.init({"m": np.zeros(SIZE, np.float16)})
+    with pytest.raises(EncodingError, match="'m' is float16") as refused:
+        algorithm.apply(state, CLIENTS)
+    assert refused.value.may_be_known
+    assert spent(accountant) == 1
+
+
 def test_a_client_that_fails_to_train_costs_nothing() -> None:
     accountant = budget()
     algorithm = averaging(lambda params, data: None, accountant=accountant)
@@ -242,6 +258,14 @@ def test_an_aggregator_that_does_otherwise_is_found_out() -> None:
     accountant = budget()
     with pytest.raises(LocalProtocolError, match="epsilon is infinite"):
         averaging(aggregate=exact, accountant=accountant).apply(algorithm.init(start()), CLIENTS)
+    assert spent(accountant) == 1
+
+
+def test_an_aggregator_that_does_not_say_what_it_released_is_accounted() -> None:
+    accountant = budget()
+    algorithm = averaging(aggregate=lambda updates, **_: updates[0], accountant=accountant)
+    with pytest.raises(LocalProtocolError, match="the aggregator returned dict, which does not"):
+        algorithm.apply(algorithm.init(start()), CLIENTS)
     assert spent(accountant) == 1
 
 

@@ -109,9 +109,10 @@ class SecureFusion:
             return
         try:
             messages = reply.get(_KEY)
-            if not isinstance(messages, list) or not all(isinstance(m, bytes) for m in messages):
-                raise RemoteProtocolError(f"client {client_id} answered with no messages")
-            for message in messages:
+        except (AttributeError, KeyError, TypeError):  # no update, or one without our field
+            messages = None
+        try:
+            for message in _messages(messages, f"client {client_id} answered"):
                 server.receive(client_id, message)
         except FedSecureError as error:
             self.refused.append(str(error))
@@ -146,25 +147,29 @@ class SecureTraining:
 
         Raises:
             FedSecureError: The query is refused, or the update cannot be encoded; nothing is sent.
+                Another session ends the one that was under way, also if it is refused.
         """
         told = fit_params.get(_KEY)
         if not isinstance(told, Mapping):
             raise LocalProtocolError("this query is none of SecureFusion: nothing is sent in clear")
         if "session" in told:
+            self._party = None  # what fails now, training included, leaves no old secrets
             return {_KEY: self._begin(told["session"], fit_params)}
-        if self._party is None:
-            raise RemoteProtocolError("a query of a session that this party does not know")
         party = self._party
-        return {_KEY: [made for message in told["messages"] for made in party.receive(message)]}
+        if party is None:
+            raise RemoteProtocolError("a query of a session that this party does not know")
+        messages = _messages(told.get("messages"), "the aggregator sent a query")
+        try:
+            return {_KEY: [made for message in messages for made in party.receive(message)]}
+        finally:
+            if party.finished:
+                self._party = None
 
-    def _begin(self, data: bytes, fit_params: Mapping[str, Any]) -> list[bytes]:
+    def _begin(self, data: Any, fit_params: Mapping[str, Any]) -> list[bytes]:
+        (data,) = _messages([data], "the aggregator sent a session")
         session = Session.from_bytes(data)
         party = self._protocol.client(session, self._id)
-        leaves = session.spec.leaves
-        given = fit_params["weights"]
-        if len(given) != len(leaves):
-            raise RemoteProtocolError(f"{len(given)} weights in a session of {len(leaves)}")
-        before = [np.asarray(v, leaf.dtype) for v, leaf in zip(given, leaves, strict=True)]
+        before = _weights(fit_params.get("weights"), session)
         if model_digest(before) != session.model_digest:
             raise CheaterDetected("the model is not the one that the session names", wire.SERVER)
         after, examples = self._train([value.copy() for value in before], fit_params)
@@ -174,3 +179,25 @@ class SecureTraining:
         party.set_update(update, examples if session.weighted else None)
         self._party = party
         return list(party.start())
+
+
+def _messages(given: Any, who: str) -> list[bytes]:
+    """Returns what are messages, if it is a list of bytes."""
+    if not isinstance(given, list) or not all(isinstance(each, bytes) for each in given):
+        raise RemoteProtocolError(f"{who} with no messages")
+    return given
+
+
+def _weights(given: Any, session: Session) -> list[Any]:
+    """Returns the weights in a query as arrays of the session's shapes."""
+    leaves = session.spec.leaves
+    if not isinstance(given, list | tuple) or len(given) != len(leaves):
+        count = len(given) if isinstance(given, list | tuple) else "no"
+        raise RemoteProtocolError(f"{count} weights in a session of {len(leaves)}")
+    try:
+        arrays = [np.asarray(v, leaf.dtype) for v, leaf in zip(given, leaves, strict=True)]
+    except (OverflowError, TypeError, ValueError):
+        raise RemoteProtocolError("the weights of this query are no arrays of numbers") from None
+    if [array.shape for array in arrays] != [tuple(leaf.shape) for leaf in leaves]:
+        raise RemoteProtocolError("the weights of this query have other shapes than its session")
+    return arrays

@@ -34,11 +34,7 @@ def get_weights(tree: Any) -> dict[str, Any]:
         EncodingError: Complex leaves, or two leaves with one path.
     """
     named, _ = _named(tree)
-    taking_part = [(name, leaf) for name, leaf in named if _takes_part(name, leaf)]
-    weights = {name: jnp.asarray(leaf, _wide(leaf)) for name, leaf in taking_part}
-    if len(weights) < len(taking_part):
-        raise EncodingError("two leaves of this tree have one path; rename one of the keys in it")
-    return weights
+    return {name: jnp.asarray(leaf, _wide(leaf)) for name, leaf in _own(named).items()}
 
 
 def set_weights(tree: Any, weights: Mapping[str, Any]) -> Any:
@@ -51,10 +47,11 @@ def set_weights(tree: Any, weights: Mapping[str, Any]) -> Any:
         weights: Arrays by path: exactly those that take part.
 
     Raises:
-        EncodingError: Paths or shapes are not those of `tree`.
+        EncodingError: Paths or shapes are not those of `tree`, or values are complex; or two of its
+            leaves have one path.
     """
     named, structure = _named(tree)
-    own = {name: leaf for name, leaf in named if _takes_part(name, leaf)}
+    own = _own(named)
     problems = [f"{name!r} is missing" for name in own if name not in weights]
     problems += [f"{name!r} is not of this tree" for name in weights if name not in own]
     problems += [
@@ -62,6 +59,7 @@ def set_weights(tree: Any, weights: Mapping[str, Any]) -> Any:
         for name, value in weights.items()
         if name in own and jnp.shape(value) != jnp.shape(own[name])
     ]
+    problems += [f"{name!r} is complex" for name, value in weights.items() if _is_complex(value)]
     if problems:
         remedy = "Give what get_weights gives for this tree"
         raise EncodingError(list_problems("these weights do not fit the tree", problems, remedy))
@@ -75,11 +73,24 @@ def _named(tree: Any) -> tuple[list[tuple[str, Any]], Any]:
     return [(keystr(path, simple=True, separator="/"), leaf) for path, leaf in pairs], structure
 
 
+def _own(named: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns the leaves that take part, by path."""
+    taking_part = [(name, leaf) for name, leaf in named if _takes_part(name, leaf)]
+    own = dict(taking_part)
+    if len(own) < len(taking_part):
+        raise EncodingError("two leaves of this tree have one path; rename one of the keys in it")
+    return own
+
+
 def _takes_part(name: str, leaf: Any) -> bool:
     dtype = jnp.result_type(leaf)
-    if jnp.issubdtype(dtype, jnp.complexfloating):
+    if _is_complex(leaf):
         raise EncodingError(f"leaf {name!r} is {dtype}; keep its real and imaginary parts apart")
     return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def _is_complex(value: Any) -> bool:
+    return bool(jnp.issubdtype(jnp.result_type(value), jnp.complexfloating))
 
 
 def _wide(leaf: Any) -> Any:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fedsecure.errors import EncodingError, list_problems
 
 try:
@@ -45,7 +47,8 @@ def set_weights(model: Any, weights: Sequence[Any]) -> None:
         weights: One array for each weight that takes part, in order.
 
     Raises:
-        EncodingError: Number or shapes are not the model's. Nothing has been changed then.
+        EncodingError: Number or shapes are not the model's, or values are complex. Nothing has been
+            changed then.
     """
     own = _floats(model)
     if len(weights) != len(own):
@@ -54,9 +57,14 @@ def set_weights(model: Any, weights: Sequence[Any]) -> None:
             "get_weights gives for this model"
         )
     problems = [
-        f"{variable.path!r} takes shape {tuple(variable.shape)}, not {tuple(value.shape)}"
+        f"{variable.path!r} takes shape {tuple(variable.shape)}, not {tuple(np.shape(value))}"
         for variable, value in zip(own, weights, strict=True)
-        if tuple(variable.shape) != tuple(value.shape)
+        if tuple(variable.shape) != tuple(np.shape(value))
+    ]
+    problems += [
+        f"{variable.path!r} takes real numbers, not {value.dtype}"
+        for variable, value in zip(own, weights, strict=True)
+        if "complex" in str(getattr(value, "dtype", ""))
     ]
     if problems:
         remedy = "Give what get_weights gives for this model"

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedsecure.encoding import FixedPoint
-from fedsecure.errors import EncodingError, LocalProtocolError, RemoteProtocolError, ThresholdError
+from fedsecure.errors import (
+    CryptoError,
+    EncodingError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ThresholdError,
+)
 from fedsecure.paillier import EncryptedVector, PrivateKey, PublicKey
 
 try:
@@ -31,20 +37,39 @@ __all__ = ["EncryptedSum", "seal", "unseal"]
 
 _LEAST = 3
 _LENGTH_BYTES = 8
+_LARGEST = 0xFFFF
 
 
-class EncryptedSum(AggregationFunction):
+_Metaclass: Any = type(AggregationFunction)
+
+
+class _OneForEachCall(_Metaclass):
+    """Undoes OpenFL's rule of one instance of a class for ever: two keys are two functions."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return type.__call__(self, *arguments, **named)
+
+
+class EncryptedSum(AggregationFunction, metaclass=_OneForEachCall):
     """Adds sealed tensors, in the place of `WeightedAverage` in a task of the plan.
 
     The weights that OpenFL hands over are not used: the sealed ones are.
 
     Args:
         public_key: What `PublicKey.to_bytes` gave, as hexadecimal digits, so that it fits a plan.
+
+    Raises:
+        LocalProtocolError: It is not that.
     """
 
     def __init__(self, public_key: str) -> None:
         super().__init__()
-        self._public = PublicKey.from_bytes(bytes.fromhex(public_key))
+        try:
+            self._public = PublicKey.from_bytes(bytes.fromhex(public_key))
+        except (TypeError, ValueError, RemoteProtocolError, CryptoError) as error:
+            raise LocalProtocolError(
+                f"public_key is not PublicKey.to_bytes().hex(): {error}"
+            ) from None
 
     def call(self, local_tensors: Iterable[Any], *_: Any) -> NDArray[np.float32]:
         """Returns the sealed sum.
@@ -114,6 +139,9 @@ def seal(
     flat = np.asarray(update)
     if flat.dtype.kind != "f":
         raise EncodingError(f"an update of {flat.dtype} has no mean; give floats")
+    # The encoding below bounds the products: a small weight would let anything through.
+    if not np.max(np.abs(flat), initial=0.0) <= clip:
+        raise EncodingError(f"a value is outside [-{clip}, {clip}], or not finite; clip the update")
     weighed = np.append(flat.astype(np.float64).ravel() * weight, weight)
     encoding = FixedPoint(clip=max(clip, 1.0) * max_weight, bits=bits)
     return _to_tensor(public.encrypt(weighed, encoding=encoding, budget=collaborators).to_bytes())
@@ -135,10 +163,10 @@ def unseal(tensor: NDArray[Any], private: PrivateKey) -> tuple[NDArray[np.float6
         raise LocalProtocolError(
             f"a sum of {total.terms} is refused: it would show what single collaborators sent"
         )
-    *weighed, weight = private.decrypt(total)
-    if weight <= 0:
+    summed = private.decrypt(total, dtype=np.float64)
+    if summed.ndim != 1 or not summed.size or not summed[-1] > 0:
         raise RemoteProtocolError("the sum of weights is not above 0: somebody sent a forged one")
-    return np.asarray(weighed) / weight, float(weight)
+    return summed[:-1] / summed[-1], float(summed[-1])
 
 
 def _to_tensor(data: bytes) -> NDArray[np.float32]:
@@ -150,8 +178,9 @@ def _from_tensor(tensor: Any) -> bytes:
     array = np.asarray(tensor)
     if array.ndim != 1 or array.dtype.kind != "f" or array.size < _LENGTH_BYTES // 2:
         raise RemoteProtocolError("not a sealed tensor")
-    pairs = array.astype("<u2", casting="unsafe") if np.isfinite(array).all() else array
-    if not np.array_equal(pairs, array):
+    within = ((array >= 0) & (array <= _LARGEST)).all()  # others are no cast's business
+    pairs = array.astype("<u2", casting="unsafe") if within else None
+    if pairs is None or not np.array_equal(pairs, array):
         raise RemoteProtocolError("not a sealed tensor, or one that was compressed")
     framed = pairs.tobytes()
     length = int.from_bytes(framed[:_LENGTH_BYTES], "little")

@@ -89,13 +89,17 @@ def blank(estimator: Any, num_features: int, classes: Sequence[Any] | None = Non
             "give classes=, all labels there are, since no party may know them all"
         )
     made = clone(estimator)
+    rate = made.get_params().get("learning_rate_init")  # that of perceptrons
+    if rate is not None:
+        made.set_params(learning_rate_init=np.finfo(np.float64).tiny)  # a step that changes nothing
     nothing = np.zeros((1, num_features))
     if classifier:
         made.partial_fit(nothing, np.asarray(classes)[:1], classes=np.asarray(classes))
     else:
         made.partial_fit(nothing, np.zeros(1))
-    if hasattr(made, "coef_"):
-        set_weights(made, {name: np.zeros_like(v) for name, v in get_weights(made).items()})
+    if rate is not None:
+        made.set_params(learning_rate_init=rate)
+    _forget_step(made)
     return made
 
 
@@ -129,6 +133,17 @@ def training(
         return get_weights(local), len(y)
 
     return client_update
+
+
+def _forget_step(made: Any) -> None:
+    """Sets weights, counts and optimiser back to what they are before the first step."""
+    if hasattr(made, "coef_"):
+        set_weights(made, {name: np.zeros_like(v) for name, v in get_weights(made).items()})
+        made.t_ = 1.0
+    if hasattr(made, "coefs_"):
+        made.t_ = made.n_iter_ = made._no_improvement_count = 0  # noqa: SLF001
+        made.loss_curve_, made.best_loss_ = [], np.inf
+        vars(made).pop("_optimizer", None)  # `partial_fit` makes one where there is none
 
 
 def _copied(value: Any) -> Any:

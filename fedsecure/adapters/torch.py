@@ -54,7 +54,8 @@ def set_weights(model: Model, weights: Mapping[str, Any]) -> None:
         weights: Tensors or numpy arrays by name: exactly those that take part.
 
     Raises:
-        EncodingError: Names or shapes are not the model's. Nothing has been changed then.
+        EncodingError: Names or shapes are not the model's, or values are complex, sparse or meta
+            tensors. Nothing has been changed then.
     """
     own = _floats(model)
     given = {name: torch.as_tensor(value) for name, value in weights.items()}
@@ -64,6 +65,11 @@ def set_weights(model: Model, weights: Mapping[str, Any]) -> None:
         f"{name!r} has shape {tuple(value.shape)}, not {tuple(own[name].shape)}"
         for name, value in given.items()
         if name in own and value.shape != own[name].shape
+    ]
+    problems += [
+        f"{name!r} is no dense tensor of real numbers"
+        for name, value in given.items()
+        if value.is_complex() or value.layout != torch.strided or value.is_meta
     ]
     if problems:
         remedy = "Give what get_weights gives for this model"

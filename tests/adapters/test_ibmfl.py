@@ -10,7 +10,13 @@ import pytest
 
 import fedsecure as fs
 from fedsecure.adapters.ibmfl import SecureFusion, SecureTraining
-from fedsecure.errors import CheaterDetected, EncodingError, LocalProtocolError, ThresholdError
+from fedsecure.errors import (
+    CheaterDetected,
+    EncodingError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ThresholdError,
+)
 from fedsecure.protocols.model import model_digest
 
 IDENTITIES = {k: fs.Identity.generate() for k in range(4)}
@@ -194,3 +200,95 @@ def test_another_model_than_the_session_names_is_refused() -> None:
         SecurePartyHandler(0).secure.answer(
             {"fedsecure": {"session": _session()}, "weights": other}
         )
+
+
+def queries(fusion: SecureFusionHandler) -> list[dict[str, Any]]:
+    """Returns what party 0 was asked in the first round."""
+    asked: list[dict[str, Any]] = []
+    party = fusion.parties["party0"]
+    train = party.train
+    party.train = lambda query: asked.append(query) or train(query)
+    fusion.secure.round(0)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"fedsecure": {}},
+        {"fedsecure": {"messages": None}},
+        {"fedsecure": {"messages": b"bytes"}},
+        {"fedsecure": {"messages": ["text"]}},
+        {"fedsecure": {"session": "text"}, "weights": START},
+        {"fedsecure": {"session": b"bytes"}, "weights": START},
+        {"fedsecure": {"session": _session()}},
+        {"fedsecure": {"session": _session()}, "weights": [0.0]},
+        {"fedsecure": {"session": _session()}, "weights": [[[1], [2, 3]], [0.0]]},
+        {"fedsecure": {"session": _session()}, "weights": [["a"], "b"]},
+        {"fedsecure": {"session": _session()}, "weights": [START[0][0], START[1]]},
+    ],
+)
+def test_queries_that_make_no_sense_are_refused(query: dict[str, Any]) -> None:
+    """A session that is refused ends the one before; other queries change nothing."""
+    party = SecurePartyHandler(0).secure
+    party.answer({"fedsecure": {"session": _session()}, "weights": START})
+    assert party._party is not None
+    with pytest.raises(RemoteProtocolError):
+        party.answer(query)
+    assert (party._party is None) == ("session" in query["fedsecure"])
+
+
+def test_a_party_is_gone_when_its_training_fails_or_its_round_is_over() -> None:
+    fusion = handler(rounds=1)
+    first, second, *_ = queries(fusion)
+    assert all(each.secure._party is None for each in fusion.parties.values())
+    party = SecurePartyHandler(0).secure
+    party.answer({"fedsecure": {"session": _session()}, "weights": START})
+    party._train = lambda weights, params: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        party.answer(first)
+    with pytest.raises(RemoteProtocolError, match="does not know"):
+        party.answer(second)
+
+
+@pytest.mark.parametrize("reply", [{}, 7, [b"junk"], {"fedsecure": b"junk"}])
+def test_replies_of_any_kind_cost_their_party_alone(reply: Any) -> None:
+    class Replied:
+        def get(self, key: str) -> Any:
+            return reply[key]
+
+    fusion = handler(rounds=1)
+    query = fusion.secure._query
+    fusion.secure._query = lambda payloads, names: [
+        (reply if reply == 7 else Replied()) if name == "party3" else answer
+        for name, answer in zip(names, query(payloads, names), strict=True)
+    ]
+    fusion.start_global_training()
+    assert_close(fusion.history[0], plain(START, [0, 1, 2]))
+    assert fusion.secure.refused == ["client 3 answered with no messages"]
+
+
+def test_training_in_place_changes_no_update() -> None:
+    fusion = handler(rounds=1)
+    for party in fusion.parties.values():
+
+        def train(weights: list[Any], params: Any, fit: Any = party.fit) -> tuple[list[Any], float]:
+            after, examples = fit(weights, params)
+            for value, new in zip(weights, after, strict=True):
+                value[...] = new
+            return weights, examples
+
+        party.secure._train = train
+    fusion.start_global_training()
+    assert_close(fusion.history[0], plain(START, [0, 1, 2, 3]))
+
+
+def test_refused_answers_are_those_of_the_last_round() -> None:
+    fusion = handler(rounds=1)
+    train = fusion.parties["party3"].train
+    fusion.parties["party3"].train = lambda _: ModelUpdate(weights=START)
+    fusion.start_global_training()
+    assert fusion.secure.refused == ["client 3 answered with no messages"]
+    fusion.parties["party3"].train = train
+    fusion.start_global_training()
+    assert fusion.secure.refused == []

@@ -63,6 +63,7 @@ def test_random_keys_take_no_part() -> None:
         ({"a": jnp.ones(2)}, "'b' is missing"),
         ({"a": jnp.ones(2), "b": jnp.ones(1), "c": jnp.ones(1)}, "'c' is not of this tree"),
         ({"a": jnp.ones(3), "b": jnp.ones(1)}, r"'a' has shape \(3,\), not \(2,\)"),
+        ({"a": jnp.ones(2, jnp.complex64), "b": jnp.ones(1)}, "'a' is complex"),
     ],
 )
 def test_what_does_not_fit_is_refused(weights, words: str) -> None:
@@ -75,6 +76,8 @@ def test_complex_leaves_and_double_paths_are_refused() -> None:
         get_weights({"w": jnp.ones(1, jnp.complex64)})
     with pytest.raises(EncodingError, match="one path"):
         get_weights({"a": [jnp.ones(1)], "a/0": jnp.ones(1)})
+    with pytest.raises(EncodingError, match="one path"):
+        set_weights({"a": [jnp.ones(1)], "a/0": jnp.ones(1)}, {"a/0": jnp.zeros(1)})
 
 
 def test_federated_averaging_of_gradient_descent() -> None:

@@ -59,6 +59,10 @@ def test_what_does_not_fit_changes_nothing() -> None:
         set_weights(model, before[1:])
     with pytest.raises(EncodingError, match=r"takes shape \(4,\), not \(5,\)"):
         set_weights(model, [before[0] + 1, np.zeros(5), *before[2:]])
+    with pytest.raises(EncodingError, match="takes real numbers, not complex64"):
+        set_weights(model, [before[0] + 1, before[1].astype(np.complex64), *before[2:]])
+    with pytest.raises(EncodingError, match=r"takes shape \(4,\), not \(2,\)"):
+        set_weights(model, [before[0] + 1, [0.0, 0.0], *before[2:]])
     np.testing.assert_array_equal(get_weights(model)[0], before[0])
     with pytest.raises(EncodingError, match="no weights yet"):
         get_weights(keras.layers.Dense(1))

@@ -233,14 +233,119 @@ def test_a_controller_that_starts_again_is_followed(door) -> None:
     assert_close(second.saved[0].params, plain(START, SITES, 0))
 
 
-def test_tasks_of_other_workflows_pass_through(door) -> None:
+def site_alone(door, *tasks):
+    """Returns a site that is given these tasks, and what it answers."""
     answered: list = []
-    inbox = SimpleNamespace(get=lambda timeout: (door.FLModel(params={"w": 1.0}), answered.append))
-    door.flare.here.name, door.flare.here.inbox = "site-1", inbox
-    secure = door.SecureClient(SITES, identity=IDENTITIES["site-1"])
+    inbox = iter([(task, answered.append) for task in tasks])
+    door.flare.here.name = "site-1"
+    door.flare.here.inbox = SimpleNamespace(get=lambda timeout: next(inbox, None))
+    return door.SecureClient(SITES, identity=IDENTITIES["site-1"]), answered
+
+
+def test_tasks_of_other_workflows_pass_through_and_no_model_goes_back(door) -> None:
+    secure, answered = site_alone(door, door.FLModel(params={"w": 1.0}))
     assert secure.receive(timeout=1).params == {"w": 1.0}
-    secure.send(door.FLModel(params={"w": 2.0}))
-    assert answered[0].params == {"w": 2.0}
+    model = door.FLModel(params={"w": 2.0})
+    with pytest.raises(LocalProtocolError, match="a model would be sent in clear"):
+        secure.send(model)
+    assert answered == []
+    secure.send(door.FLModel(metrics={"loss": 0.5}))
+    assert answered[0].metrics == {"loss": 0.5}
+    assert not answered[0].params
+    with pytest.raises(LocalProtocolError, match="nothing to answer"):
+        secure.send(model)
+
+
+def test_nothing_is_sent_in_clear_when_the_model_is_sent_again(door) -> None:
+    """After a refused model, and after one that went out, a second `send` has no task."""
+    again: list = []
+
+    def run() -> None:
+        site = door.flare.get_site_name()
+        secure = door.SecureClient(SITES, identity=IDENTITIES[site])
+        while (model := secure.receive(timeout=20)) is not None:
+            params = trained(model.params, site, model.current_round)
+            wrong = {**params, "b": np.array([1e3], np.float32)} if site == "site-3" else params
+            meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 10 * int(site[-1])}
+            for each in (wrong, params):
+                try:
+                    secure.send(door.FLModel(params=each, meta=meta))
+                except (EncodingError, LocalProtocolError) as error:
+                    again.append((site, type(error)))
+
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=1, train_timeout=1, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    for name in SITES:
+        job.start(name, run)
+    controller.run()
+    job.stop()
+    refused = [(site, LocalProtocolError) for site in SITES]
+    assert sorted(again, key=str) == sorted([*refused, ("site-3", EncodingError)], key=str)
+    assert_close(job.saved[0].params, plain(START, [s for s in SITES if s != "site-3"], 0))
+
+
+MASKED = np.ma.masked_array([1.0], [True])
+
+
+@pytest.mark.parametrize(
+    ("step", "params"),
+    [
+        ("invitation", None),
+        ("invitation", {"w": np.zeros(1, np.float32)}),
+        ("invitation", {"w": MASKED, "fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("invitation", {"fedsecure/down/0": MASKED}),
+        ("invitation", {"fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("invitation", {"fedsecure/down/1": np.zeros(4, np.uint8)}),
+        ("stage", None),
+        ("stage", {"fedsecure/down/0": np.zeros(4, np.uint8)}),
+        ("other", {"fedsecure/down/0": "text"}),
+    ],
+)
+def test_tasks_that_make_no_sense_end_the_round_and_not_the_script(door, step, params) -> None:
+    task = SimpleNamespace(params=params, meta={"fedsecure": step}, current_round=0, total_rounds=1)
+    secure, answered = site_alone(door, task)
+    assert secure.receive(timeout=1) is None
+    (goodbye,) = answered
+    assert goodbye.meta == {"fedsecure": "gone"}
+    assert [value.tobytes() for value in goodbye.params.values()] == [b"\0"]
+
+
+def test_whatever_goes_wrong_with_a_model_the_server_is_told(door) -> None:
+    session = door.SecureFedAvg(SITES, model=START, max_weight=100.0)
+    job = Job(session, door.flare, lambda name, wave: False)
+    tasks: list = []
+    session.send_model = lambda targets, data, **_: tasks.append(data)
+    job.inboxes = dict.fromkeys(SITES)
+    with pytest.raises(ThresholdError):
+        session._round(session._initial_model(), 0)
+    secure, answered = site_alone(door, tasks[0])
+    assert secure.receive(timeout=1).current_round == 0
+    complex_w = START["w"].astype(np.complex64)
+    with pytest.raises(EncodingError, match="'w' is complex64"):
+        secure.send(door.FLModel(params={**START, "w": complex_w}))
+    secure, answered = site_alone(door, tasks[0])
+    secure.receive(timeout=1)
+    model = door.FLModel(params=dict(START))
+    model.meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 1}
+    secure._party.set_update = lambda *_: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        secure.send(model)
+    assert [answer.meta for answer in answered] == [{"fedsecure": "gone"}]
+
+
+def test_tensors_that_numpy_does_not_have_are_refused(door) -> None:
+    torch = pytest.importorskip("torch")
+    messages = importlib.import_module("fedsecure.adapters.nvflare.messages")
+    with pytest.raises(EncodingError, match="'w' is a bfloat16 tensor that numpy cannot read"):
+        messages.arrays({"w": torch.zeros(2, dtype=torch.bfloat16)})
+
+
+def test_sites_may_be_any_iterable_of_names(door) -> None:
+    controller = door.SecureFedAvg((name for name in SITES), adversary="semi_honest")
+    assert controller.sites == list(SITES)
+    assert controller._ids == {f"site-{k}": k for k in range(1, 5)}
 
 
 def test_metrics_and_missing_weights_are_refused(door) -> None:
@@ -257,6 +362,108 @@ def test_metrics_and_missing_weights_are_refused(door) -> None:
     assert {error for _, _, error in told} == {
         "metrics would be sent in clear; leave them out, or log them here"
     }
+
+
+def test_a_weighted_job_asks_for_the_number_of_steps(door) -> None:
+    told: list = []
+    meta_key = door.MetaKey
+    door.MetaKey = SimpleNamespace(NUM_STEPS_CURRENT_ROUND="another")
+    with pytest.raises(ThresholdError):
+        play(door, rounds=told, options={"patience": 1})
+    door.MetaKey = meta_key
+    assert len(told) == 4
+    assert all("NUM_STEPS_CURRENT_ROUND" in error for _, _, error in told)
+
+
+def test_training_in_place_changes_no_update(door) -> None:
+    def run() -> None:
+        site = door.flare.get_site_name()
+        secure = door.SecureClient(SITES, identity=IDENTITIES[site])
+        while (model := secure.receive(timeout=20)) is not None:
+            for name, value in trained(model.params, site, model.current_round).items():
+                model.params[name][...] = value
+            meta = {door.MetaKey.NUM_STEPS_CURRENT_ROUND: 10 * int(site[-1])}
+            secure.send(door.FLModel(params=model.params, meta=meta))
+
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=5, train_timeout=5, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    send = controller.send_model
+
+    def as_a_network_would(targets, data, **rest):
+        data.params = {name: np.array(value) for name, value in data.params.items()}
+        send(targets=targets, data=data, **rest)
+
+    controller.send_model = as_a_network_would
+    for name in SITES:
+        job.start(name, run)
+    controller.run()
+    job.stop()
+    assert_close(job.saved[0].params, plain(START, SITES, 0))
+
+
+def test_only_rounds_that_fail_one_after_the_other_end_a_job(door) -> None:
+    """The first and the third of four fail."""
+    firsts = {1, 1 + WAVES + 1}  # each site's first task of those rounds
+    job = play(
+        door,
+        lost=lambda name, at: name in {"site-1", "site-2"} and at in firsts,
+        options={"num_rounds": 4, "patience": 2},
+    )
+    failed = [line for line in job.logged if "the model stays as it was" in line]
+    assert [line.split()[2] for line in failed] == ["0", "2"]
+    assert len(job.saved) == 2
+
+
+def test_only_sites_that_are_there_are_invited(door) -> None:
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=5, train_timeout=5, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    there = ["site-1", "site-3", "site-4"]
+    for name in there:
+        job.start(name, script(door))
+    controller.run()
+    job.stop()
+    assert_close(job.saved[0].params, plain(START, there, 0))
+    assert sorted({name for name, _, _ in job.seen}) == there
+
+
+def test_waves_have_their_deadlines_and_an_aborted_job_sends_nothing(door, monkeypatch) -> None:
+    """NVFlare is told of them, and not waited for where it does not notice that time is up."""
+    module = importlib.import_module("fedsecure.adapters.nvflare.controller")
+    monkeypatch.setattr(module, "_GRACE", 0.0)
+    controller = door.SecureFedAvg(
+        SITES, model=START, timeout=1, train_timeout=2, num_rounds=1, max_weight=100.0
+    )
+    job = Job(controller, door.flare, lambda name, wave: False)
+    send, limits, cancelled = controller.send_model, [], []
+
+    def sent(targets, data, timeout, callback):
+        limits.append(timeout)
+        send(targets=targets, data=data, timeout=timeout, callback=callback)
+
+    controller.send_model = sent
+    standing = controller.get_num_standing_tasks
+    stuck = [True]
+    controller.get_num_standing_tasks = lambda: 1 if stuck[0] else standing()
+
+    def cancel() -> None:
+        cancelled.append(len(limits))
+        stuck[0] = False
+
+    controller.cancel_all_tasks = cancel
+    for name in SITES:
+        job.start(name, script(door))
+    controller.run()
+    assert cancelled == [4]
+    assert limits == [2] * 4 + [1] * 4 * (WAVES - 1)
+    controller.abort_signal.triggered = True
+    controller.run()
+    job.stop()
+    assert len(limits) == 4 * WAVES
+    assert len(job.saved) == 1
 
 
 def test_wrong_arguments_say_so(door) -> None:
@@ -292,3 +499,4 @@ def test_a_site_refuses_a_session_below_its_own_policy(door) -> None:
         controller.run()
     job.stop()
     assert len(refused) == 4
+    assert sum("leaves the round" in line for line in job.logged) == 4

@@ -9,8 +9,15 @@ import fedsecure as fs
 from fedsecure.errors import EncodingError, LocalProtocolError
 
 pytest.importorskip("sklearn")
-from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier, SGDRegressor
-from sklearn.neural_network import MLPClassifier
+from sklearn.base import clone, is_classifier
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    Perceptron,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.tree import DecisionTreeClassifier
 
 from fedsecure.adapters.sklearn import blank, get_weights, set_weights, training
@@ -54,6 +61,35 @@ def test_secure_rounds_are_plain_rounds_and_learn(estimator) -> None:
         np.testing.assert_allclose(got, np.mean(first, axis=0), atol=2**-19)
     set_weights(start, state.params)
     assert start.score(X, Y) > 0.9
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        SGDClassifier(shuffle=False, random_state=1),
+        SGDRegressor(shuffle=False, random_state=1),
+        Perceptron(shuffle=False, random_state=1),
+        MLPClassifier((6,), shuffle=False, random_state=1),
+        MLPRegressor(hidden_layer_sizes=(6,), shuffle=False, random_state=1),
+        MLPClassifier(
+            (6,), solver="sgd", learning_rate="invscaling", shuffle=False, random_state=1
+        ),
+    ],
+    ids=lambda estimator: str(estimator)[:60],
+)
+def test_a_round_from_blank_is_the_first_of_a_fresh_estimator(estimator) -> None:
+    """No step, moment or count is left of what made room for the weights."""
+    classes = [0, 1] if is_classifier(estimator) else None
+    fresh = clone(estimator)
+    given = {} if classes is None else {"classes": classes}
+    for _ in range(3):
+        fresh.partial_fit(X, Y, **given)
+    start = blank(estimator, 4, classes)
+    got, _ = training(estimator, classes=classes, epochs=3)(get_weights(start), (X, Y))
+    for name, values in get_weights(fresh).items():
+        for one, other in zip(got[name], values, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert start.get_params() == estimator.get_params()
 
 
 def test_regressors_need_no_classes() -> None:

@@ -62,6 +62,9 @@ def test_bfloat16_travels_as_float32_and_comes_back() -> None:
         (lambda w: w.pop("0.bias"), "'0.bias' is missing"),
         (lambda w: w.update(more=torch.ones(1)), "'more' is not of this model"),
         (lambda w: w.update({"0.bias": torch.ones(5)}), r"'0.bias' has shape \(5,\), not \(4,\)"),
+        (lambda w: w.update({"1.bias": torch.ones(4, dtype=torch.complex64)}), "'1.bias' is no"),
+        (lambda w: w.update({"1.bias": torch.ones(4, device="meta")}), "'1.bias' is no dense"),
+        (lambda w: w.update({"1.bias": torch.ones(4).to_sparse()}), "'1.bias' is no dense"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(change, words: str) -> None:

@@ -32,7 +32,7 @@ from fedsecure.protocols.session import Session
 from fedsecure.protocols.signing import sign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fedsecure.adapters.flower.letters import Terms
     from fedsecure.privacy.mechanisms import VectorMechanism
@@ -125,7 +125,7 @@ class _Desk:
         self._id = client_id
         self._context = context
         saved = context.state.config_records.pop(KEY, {})
-        self._saved: Mapping[str, Sequence[bytes]] = dict(saved)
+        self._saved: dict[str, Sequence[bytes]] = dict(saved)
         self._kept: dict[str, list[bytes]] = {}
         self._failures: list[str] = []
         self._vectors: list[bytes] = []
@@ -165,7 +165,9 @@ class _Desk:
             if session.session_id != part.session_id:
                 raise RemoteProtocolError("the invitation is to another session than it says")
             return self._policy.client(session, self._id, privacy=self._privacy), b""
-        saved = self._saved.get(part.session_id.hex())
+        # Taken, not looked at: an order that names a session twice would have one stage answered
+        # twice, and two sets of survivors unmasked show a single update.
+        saved = self._saved.pop(part.session_id.hex(), None)
         if saved is None:
             raise LocalProtocolError(
                 "this client has no part in the session: it was never invited, or has forgotten it"

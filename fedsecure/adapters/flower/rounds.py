@@ -216,8 +216,8 @@ class Rounds:
     def _unmask(self, running: RunningSession, event: Event | None) -> None:
         """A wave after training: the survivors are compared, or masks come off.
 
-        The last one is accounted as a release however it ends, unless nobody has answered: the
-        server may have seen the sum when what it does with it fails.
+        The last one is accounted as a release however it ends: an answer that comes after the
+        deadline is at the server all the same, and the sum with it.
         """
         if running.stage != Stage.UNMASKING:
             self._end_wave("survivors", running)
@@ -226,15 +226,10 @@ class Rounds:
         if running.session.verify_keys:
             # Of all whose inputs are in the sum, gone since or not: that is whom clients ask for.
             agreed = tuple(SignedBy(*entry) for entry in sorted(self._signed.items()))
-        known = True
         try:
             self._end_wave("unmask", running, agreed)
-        except Failed as error:
-            cause = error.__cause__
-            known = not isinstance(cause, ThresholdError) or cause.may_be_known
-            raise
         finally:
-            if known and self._budget is not None and event is not None:
+            if self._budget is not None and event is not None:
                 self._budget.account(event)
 
     def _end_wave(

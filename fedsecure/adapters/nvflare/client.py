@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,8 @@ class SecureClient:
             secure.send(FLModel(params=trained, meta={MetaKey.NUM_STEPS_CURRENT_ROUND: steps}))
 
     Between `receive` and `send` the script trains; all other stages are answered inside `receive`.
-    Tasks of other workflows pass through both.
+    Tasks of other workflows pass through `receive`, and `send` answers them with metrics alone:
+    a server could give such a task in the place of a round, to get the model in clear.
 
     Args:
         sites: As in `SecureFedAvg`, but this site's own copy: what is pinned here is not the
@@ -90,6 +92,7 @@ class SecureClient:
         self._known: frozenset[str] = frozenset()
         self._kind = "numpy"
         self._training = False
+        self._foreign = False
 
     def receive(self, timeout: float) -> FLModel | None:
         """Returns the next model to train from; None if the job is over or time is up.
@@ -103,6 +106,7 @@ class SecureClient:
         """
         while (task := flare.receive(timeout)) is not None:
             step = (task.meta or {}).get(KEY)
+            self._foreign = step is None
             if step is None:
                 return task
             try:
@@ -132,28 +136,46 @@ class SecureClient:
             EncodingError: Wrong names, shapes or weight, values beyond `clip`, or metrics, which
                 nothing would hide. The server has been told that this site leaves the round; catch
                 the error to take part in the next one.
+            LocalProtocolError: No task waits for an answer, or one of another workflow would be
+                answered with a model in clear. Nothing is sent; `flare.send` does that, if it is
+                what you want.
         """
-        if not self._training or self._party is None:
-            flare.send(model)  # the answer to a task of another workflow
+        if self._foreign:
+            self._answer_in_clear(model)
             return
+        if not self._training or self._party is None:
+            raise LocalProtocolError(
+                "there is nothing to answer: this site has sent its model, or has left the round"
+            )
         self._training = False
         try:
             self._party.set_update(*self._update(model))
             answers = list(self._party.start())
-        except FedSecureError:
+        except Exception:  # also what is not ours: nobody should wait for this site
             self._leave()
             raise
         self._base = {}
         flare.send(self._message(ANSWER, answers))
 
+    def _answer_in_clear(self, model: FLModel) -> None:
+        if model.params or getattr(model, "optimizer_params", None):
+            raise LocalProtocolError(
+                "this task is not of SecureFedAvg, and a model would be sent in clear: answer with "
+                "metrics alone, or with flare.send if the server may read it"
+            )
+        self._foreign = False
+        flare.send(model)
+
     def _invited(self, task: FLModel) -> FLModel:
-        self._kind = kind_of(task.params)
-        own = {name: v for name, v in task.params.items() if not name.startswith(DOWN)}
+        if not isinstance(task.params, Mapping):
+            raise RemoteProtocolError("an invitation without a model")
+        own = {name: v for name, v in task.params.items() if not str(name).startswith(DOWN)}
         messages = unpacked(task.params, DOWN)
         if len(messages) != 1:
             raise RemoteProtocolError("an invitation without a session")
         session = Session.from_bytes(messages[0])
         try:
+            self._kind = kind_of(task.params)
             model = arrays(own)
             floats = floats_of(model)
             named = model_digest(floats)
@@ -193,6 +215,8 @@ class SecureClient:
                 raise EncodingError(
                     f"{name!r} has shape {given[name].shape}, the model's is {base.shape}"
                 )
+            if given[name].dtype.kind not in "fiub":
+                raise EncodingError(f"{name!r} is {given[name].dtype}, the model's is {base.dtype}")
         full = model.params_type != ParamsType.DIFF
         update = {
             name: value - self._base[name] if full else value for name, value in given.items()
@@ -206,6 +230,7 @@ class SecureClient:
 
     def _leave(self) -> None:
         self._party = None
+        self._base = {}
         self._training = False
         flare.send(self._message(GONE, [b"\0"]))
 

@@ -69,6 +69,7 @@ class SecureFedAvg(ModelController):
 
     Raises:
         LocalProtocolError: A wrong argument.
+        EncodingError: `clip`, `bits` or `max_weight` out of range.
     """
 
     def __init__(
@@ -105,8 +106,8 @@ class SecureFedAvg(ModelController):
         self.threshold = threshold
         self.patience = patience
         self.model = model
-        self._ids = ids_of(sites)
-        self._protocol = policy(sites, adversary, threshold)
+        self._ids = ids_of(self.sites)  # an iterator of names has been drawn by now
+        self._protocol = policy(self.sites, adversary, threshold)
         self._encoding = FixedPoint(clip=clip, bits=bits, max_weight=max_weight)
         self._lock = threading.Lock()
 

@@ -98,10 +98,13 @@ def unpacked(params: Any, prefix: str) -> list[bytes]:
     count = sum(1 for name in params if str(name).startswith(prefix))
     found: list[bytes] = []
     for i in range(count):
-        tensor = _tensors.recognise(params.get(f"{prefix}{i}"))
-        if tensor is None or tensor.dtype != "uint8" or len(tensor.shape) != 1:
+        try:
+            array = _read(f"{prefix}{i}", params.get(f"{prefix}{i}"))
+        except EncodingError as error:
+            raise RemoteProtocolError(f"message {i} of {count} cannot be read: {error}") from None
+        if array.dtype != np.uint8 or array.ndim != 1:
             raise RemoteProtocolError(f"message {i} of {count} is no array of bytes")
-        found.append(tensor.read().tobytes())
+        found.append(array.tobytes())
     return found
 
 
@@ -117,13 +120,26 @@ def arrays(params: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         EncodingError: Something else is there.
     """
-    tensors = {name: _tensors.recognise(value) for name, value in params.items()}
-    odd = [name for name, tensor in tensors.items() if tensor is None]
-    if odd:
-        raise EncodingError(f"{odd[0]!r} is of type {type(params[odd[0]]).__name__}, not an array")
-    return {name: tensor.read() for name, tensor in tensors.items() if tensor is not None}
+    return {name: _read(name, value) for name, value in params.items()}
 
 
 def floats_of(model: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what takes part: counts and flags stay as they were, for their mean means nothing."""
     return {name: v for name, v in model.items() if v.dtype.kind not in "iub"}
+
+
+def _read(name: str, value: Any) -> Any:
+    """Returns one tensor as a numpy array, or raises `EncodingError`."""
+    try:
+        tensor = _tensors.recognise(value)
+    except EncodingError as error:
+        raise EncodingError(f"{name!r} {error}") from None
+    if tensor is None:
+        raise EncodingError(f"{name!r} is of type {type(value).__name__}, not an array")
+    try:
+        return tensor.read()
+    except (AttributeError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        raise EncodingError(
+            f"{name!r} is a {tensor.dtype} tensor that numpy cannot read ({type(error).__name__}); "
+            "convert it to float32"
+        ) from error

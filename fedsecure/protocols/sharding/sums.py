@@ -214,10 +214,12 @@ class ShardedSum:
             ShardError: One has added others. No shard is unmasked.
         """
         agreed = self._close(clients)
-        calls = self._parts.send_all("unmask", agreed, taken_off.seeds.tobytes(), taken_off.signs)
-        self._parts.settle(calls)
-        self._revealed = self._read()
-        self._parts.drop()
+        seeds, signs = taken_off.seeds.tobytes(), taken_off.signs
+        try:
+            self._parts.settle(self._parts.send_all("unmask", agreed, seeds, signs))
+            self._revealed = self._read()
+        finally:
+            self._parts.drop()  # where it failed, too: others have unmasked theirs
 
     @property
     def total(self) -> NDArray[Any]:
@@ -227,6 +229,8 @@ class ShardedSum:
     @property
     def arriving(self) -> Mapping[int, Sequence[memoryview]]:
         """The packed pieces of the unfinished uploads, by client, brought here."""
+        for calls in self._holding.values():
+            self._parts.settle(calls)  # whatever was not held is an error here, not a gap below
         held = self._parts.settle(self._parts.send_all("held"))
         return {name: list(self._joined(held, name, self._arrived[name])) for name in self._arrived}
 

@@ -75,15 +75,21 @@ class Parts:
         self._key = entropy.token(16)
         self._lost: str | None = None
         self._under_way: list[Any] = []
-        calls = [
-            workers.send(index, "open", self._key, make, *given)
-            for index, given in enumerate(arguments)
-        ]
-        self._count = len(calls)
+        each = list(arguments)
+        self._count = len(each)
         # However this object ends, its parts do too.
         self._finish = weakref.finalize(self, _drop, workers, self._key, self._count)
         self._finish.atexit = False  # workers that outlive this process are their owner's matter
-        self.settle(calls)
+        try:
+            self.settle(
+                [
+                    workers.send(index, "open", self._key, make, *given)
+                    for index, given in enumerate(each)
+                ]
+            )
+        except BaseException:
+            self.drop()  # what others have opened may be a key
+            raise
 
     def send(self, index: int, method: str, *arguments: object) -> Any:
         """Begins a call of one part's method.
@@ -118,7 +124,7 @@ class Parts:
         try:
             self.settle(before)
         except BaseException as error:
-            self._lost = self._lost or str(error)
+            self._lost = self._lost or str(error) or f"a call ended with {type(error).__name__}"
             raise
 
     def lose(self, reason: str) -> ShardError:

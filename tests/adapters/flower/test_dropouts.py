@@ -234,6 +234,8 @@ def test_answers_that_are_none_drop_their_client(change: str) -> None:
     models, reports = models_of(federation, rounds=2)
     for number, report in enumerate(reports, start=1):
         assert set(report.dropouts) == {node_of(3)}, report
+        said = "it now says that it is client 4" in report.dropouts[node_of(3)]
+        assert said == (change == "other id")
         assert_close(models[number], expected(models[number - 1], [0, 1, 2, 4]))
 
 

@@ -79,20 +79,30 @@ def test_clients_refuse_less_noise_than_they_insist_on(offered: DistributedSkell
     )
 
 
-def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known() -> None:
-    spent = {}
-    for wave in ("train", "unmask"):
-        federation = Federation(privacy=MUCH)
-        at = {"train": 0, "unmask": 2}[wave]  # how many answers still come
-        federation.grid.fault = lambda _, now, i, wave=wave, at=at: (
-            "lost" if now == wave and i >= at else None
-        )
-        budget = accountant(1000.0)
-        federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
-        assert federation.grid.secure.reports[0].failure
-        spent[wave] = budget.get_epsilon(1e-5)
-    assert spent["train"] == 0.0
-    assert spent["unmask"] > 0.0
+@pytest.mark.parametrize(
+    ("wave", "answers", "spent"),
+    [
+        ("keys", 2, 0),
+        ("shares", 2, 0),
+        ("train", 0, 0),
+        ("train", 2, 0),
+        ("survivors", 2, 0),
+        ("unmask", 2, 1),
+        ("unmask", 0, 1),
+    ],
+)
+def test_a_failed_round_costs_nothing_unless_its_sum_may_be_known(
+    wave: str, answers: int, spent: int
+) -> None:
+    """Clients that have answered too late have answered: the sum is where their letters are."""
+    federation = Federation(privacy=MUCH)
+    federation.grid.fault = lambda _, now, i: "unanswered" if now == wave and i >= answers else None
+    budget = accountant(1000.0)
+    federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
+    (report,) = federation.grid.secure.reports
+    assert report.failure
+    assert report.waves[-1] == wave
+    assert sum(budget.ledger.values()) == spent
 
 
 @pytest.mark.parametrize("error", [RemoteProtocolError("no honest sum"), OSError("lost")])

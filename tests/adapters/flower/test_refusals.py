@@ -19,7 +19,7 @@ from fedsecure import FixedPoint, PairwiseMasking
 from fedsecure.adapters.flower import SecureGrid, check_strategy, secure_mod
 from fedsecure.adapters.flower.letters import NO_TERMS, Answer, Order, Part, put, take
 from fedsecure.errors import EncodingError, LocalProtocolError
-from flower_nodes import WARM, Federation, as_array, fedavg, initial_arrays, node_of
+from flower_nodes import WARM, Federation, as_array, fedavg, initial_arrays, node_of, train
 
 OPTIONS = {"fraction_evaluate": 0.0, "min_train_nodes": 3, "min_available_nodes": 3}
 REFUSED = {
@@ -218,6 +218,44 @@ def test_a_client_answers_each_stage_once() -> None:
     federation.run()
     # What came again made every client forget the session, so there is no sum, and nothing else.
     assert federation.grid.secure.reports[0].failure != ""
+
+
+@pytest.mark.parametrize("wave", WARM["malicious"])
+@pytest.mark.parametrize("adversary", ["semi_honest", "malicious"])
+def test_a_session_that_is_named_twice_in_an_order_is_answered_once(
+    adversary: str, wave: str
+) -> None:
+    """Otherwise a server asks for two sets of survivors with one message."""
+    trained: list[int] = []
+
+    def counting(message, context):
+        trained.append(context.node_config["partition-id"])
+        return train(message, context)
+
+    federation = Federation(adversary=adversary, train=counting)
+    push, replies = federation.grid.push_messages, []
+
+    def pushed(messages):
+        messages = list(messages)
+        twice = federation.grid.where()[1] == wave
+        for message in messages:
+            if twice:
+                order, _ = take(message.content, Order)
+                order = Order(2 * order.parts[:1], order.training, order.terms, order.agreed)
+                put(message.content, order)
+        sent = push(messages)
+        came = [federation.grid.replies[each].content for each in sent if twice]
+        replies.extend(take(RecordDict(dict(content)), Answer) for content in came)
+        return sent
+
+    federation.grid.push_messages = pushed
+    federation.run()
+    assert sorted(trained) == list(range(5))
+    assert len(replies) == (0 if wave not in WARM[adversary] else 5)
+    for answer, vectors in replies:
+        assert len(answer.parts) == 1
+        assert len(vectors) == (wave == "train")
+        assert "this client has no part in the session" in answer.failure
 
 
 def test_arrays_that_have_no_mean_are_refused_with_the_remedy() -> None:

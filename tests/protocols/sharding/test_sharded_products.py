@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from encrypted_sums import KINDS, Play
-from fedsecure.errors import CryptoError, LocalProtocolError, ShardError
+from fedsecure.errors import CryptoError, FedSecureError, LocalProtocolError, ShardError
 from fedsecure.paillier import RunningProduct
 from fedsecure.protocols.sharding import ShardedProduct, decrypt_rows
 from paillier_keys import private_key
@@ -42,6 +42,8 @@ def test_what_does_not_fit_or_is_no_ciphertext_is_refused() -> None:
     parts = ShardedProduct(key.public, 3, places)
     with pytest.raises(LocalProtocolError, match="2 ciphertexts at 2 do not fit a product of 3"):
         parts.multiply(ciphertexts(2), first=2)
+    with pytest.raises(LocalProtocolError, match="2 ciphertexts at -1 do not fit"):
+        parts.multiply(ciphertexts(2), first=-1)
     wrong = np.full((3, 2 * key.public.key_bytes), 255, np.uint8)
     parts.multiply(wrong)
     with pytest.raises(CryptoError, match="not a number from 1 to"):
@@ -51,6 +53,14 @@ def test_what_does_not_fit_or_is_no_ciphertext_is_refused() -> None:
     with pytest.raises(CryptoError, match="no ciphertext of this key"):
         decrypt_rows(key, wrong, places)
     assert len(places.parts()) == 2  # the product's; the keys are gone
+
+
+def test_a_key_that_not_all_workers_took_stays_with_none() -> None:
+    key, places = private_key(), LocalWorkers(3)
+    places.broken["open"] = 1
+    with pytest.raises(FedSecureError, match="worker 1 cannot open"):
+        decrypt_rows(key, ciphertexts(3), places)
+    assert places.parts() == []
 
 
 def test_a_dead_worker_is_an_error() -> None:

@@ -11,12 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedsecure import wire
 from fedsecure.encoding import FixedPoint
-from fedsecure.errors import FedSecureError, LocalProtocolError, RemoteProtocolError, ShardError
+from fedsecure.errors import (
+    CryptoError,
+    FedSecureError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ShardError,
+)
+from fedsecure.primitives import masks
 from fedsecure.protocols.masking import MaskingServer
 from fedsecure.protocols.masking.states import Stage
 from fedsecure.protocols.sharding import ShardedSum
-from fedsecure.protocols.sharding.sums import cut
+from fedsecure.protocols.sharding.sums import cut, digest
 from parties import LEVELS, Parties, reseal
 from shards import LocalWorkers, Twins, same_result
 
@@ -119,6 +127,53 @@ def test_what_a_shard_cannot_hold_is_forgotten_at_all_of_them_and_may_come_again
     play.finish_stage_of([1, 2, 3])
     play.finish()
     play.compare()
+
+
+def test_a_sum_that_a_shard_does_not_hold_is_not_saved() -> None:
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4, size=100, chunk=30)
+    play.until(Stage.MASKED_INPUT)
+    workers.broken["hold"] = 1
+    for message in play.answer(0)[:-1]:
+        play.twin.receive(0, message)
+    with pytest.raises(FedSecureError, match="worker 1 cannot hold"):
+        play.twin.to_bytes()
+
+
+@pytest.mark.parametrize("method", ["unmask", "read"])
+def test_what_was_unmasked_in_part_is_forgotten_everywhere(method: str) -> None:
+    workers = LocalWorkers(3)
+    play = twins(workers, count=4, size=100, chunk=30)
+    play.until(Stage.UNMASKING)
+    play.send(play.mail)
+    workers.broken[method] = 2
+    with pytest.raises(FedSecureError, match=f"worker 2 cannot {method}"):
+        play.twin.advance()
+    assert play.twin.stage == Stage.ABORTED
+    assert workers.parts() == []
+
+
+def test_an_interruption_that_says_nothing_ends_the_sum_with_words() -> None:
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4)
+    play.until(Stage.MASKED_INPUT)
+    play.send([0, 2, 3])
+    wait, calls = workers.wait, []
+
+    def interrupted(given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 2:  # not that of the pieces, but that for the client before
+            raise KeyboardInterrupt
+        return wait(given)
+
+    workers.wait = interrupted
+    *pieces, last = play.answer(1)
+    for piece in pieces:
+        play.twin.receive(1, piece)
+    with pytest.raises(KeyboardInterrupt):
+        play.twin.receive(1, last)
+    with pytest.raises(ShardError, match="a call ended with KeyboardInterrupt"):
+        play.twin.advance()
 
 
 @pytest.mark.parametrize("lie", ["one more", "one less", "another"])
@@ -232,3 +287,69 @@ def test_two_sums_of_one_session_do_not_meet() -> None:
     assert len(workers.parts()) == 2
     assert all((part.read() == 0).all() for part in workers.parts())
     assert beside.stage == Stage.ADVERTISE_KEYS
+
+
+def test_a_shard_holds_what_comes_next_in_its_size_and_of_each_client_once() -> None:
+    workers = LocalWorkers(1)
+    play = twins(workers, count=4, size=100, chunk=1000)
+    play.until(Stage.MASKED_INPUT)
+    (shard,) = workers.parts()
+    part = shard._part
+    size = wire.packed_bytes(part.stop, part.bits)
+    for start, stop, packed in ((0, part.stop, size - 1), (0, part.stop, size + 1), (8, 8, 0)):
+        with pytest.raises(LocalProtocolError, match="came where 0 was due"):
+            shard.hold(1, start, stop, np.zeros(packed, np.uint8))
+    play.send([1])
+    with pytest.raises(LocalProtocolError, match="of client 1 came where"):
+        shard.hold(1, 0, part.stop, np.zeros(size, np.uint8))
+
+
+def test_unfinished_uploads_are_forgotten_when_inputs_are_closed() -> None:
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4, size=100, chunk=30)
+    play.until(Stage.MASKED_INPUT)
+    first = play.answer(3)[0]
+    play.server.receive(3, first)
+    play.twin.receive(3, first)
+    play.finish_stage_of([0, 1, 2])
+    assert play.twin._vectors.arriving == {}
+    assert play.twin.to_bytes() == play.server.to_bytes()
+
+
+def test_a_shard_wipes_the_seeds_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[masks.MaskSet] = []
+
+    class Kept(masks.MaskSet):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr("fedsecure.protocols.sharding.sums.MaskSet", Kept)
+    play = twins(LocalWorkers(2), count=4)
+    play.finish()
+    play.compare()
+    assert len(made) == 2
+    for each in made:
+        with pytest.raises(CryptoError, match="wiped"):
+            _ = each.seeds
+
+
+def test_a_digest_is_of_one_session_and_one_set_of_clients() -> None:
+    sets = [(b"a" * 16, [1, 2]), (b"b" * 16, [1, 2]), (b"a" * 16, [1, 3]), (b"a" * 16, [1])]
+    assert len({digest(*each) for each in sets}) == len(sets)
+    assert digest(b"a" * 16, [2, 1]) == digest(*sets[0])
+
+
+def test_a_sum_that_is_lost_stays_lost() -> None:
+    """A worker that answers again after an error may have missed a client's vector."""
+    workers = LocalWorkers(2)
+    play = twins(workers, count=4, size=100, chunk=1000)
+    play.until(Stage.MASKED_INPUT)
+    play.send([0, 1, 2])
+    workers.dead.add(1)
+    with pytest.raises(ShardError, match="worker 1 is gone"):
+        play.twin.receive(3, play.answer(3)[0])
+    workers.dead.clear()
+    with pytest.raises(ShardError, match="worker 1 is gone"):
+        play.twin.advance()
+    assert play.twin._vectors._parts._finish.atexit is False
