@@ -11,6 +11,7 @@ pytest.importorskip("flwr")
 
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord, RecordDict
 
+from fedsecure import Identity
 from fedsecure.adapters.flower import SecureGrid
 from fedsecure.adapters.flower.letters import Answer, Part, put, take
 from flower_nodes import (
@@ -257,19 +258,52 @@ def test_a_node_without_the_mod_is_left_out_and_named() -> None:
     assert_close(models[1], expected(models[0], range(1, 5)))
 
 
-def test_no_two_nodes_are_one_client() -> None:
-    federation = Federation(adversary="semi_honest")
+def say(federation: Federation, node: int, client_id: int) -> None:
+    """Lets a node say that it is that client."""
     original = federation.grid.context
 
-    def context(client_id: int):
-        made = original(client_id)
-        made.node_config["partition-id"] = 3 if client_id == 4 else client_id
+    def context(number: int):
+        made = original(number)
+        if number == node:
+            made.node_config["partition-id"] = client_id
         return made
 
     federation.grid.context = context
+
+
+def test_no_two_nodes_are_one_client() -> None:
+    federation = Federation(adversary="semi_honest")
+    say(federation, 4, 3)
     models, reports = models_of(federation, rounds=2)
     assert set(reports[0].dropouts) in ({node_of(3)}, {node_of(4)})
     assert_close(models[2], expected(models[1], range(4)))
+
+
+def test_a_node_comes_in_the_place_of_one_that_is_gone() -> None:
+    """It is that client from then on, and has a part in all sessions whose keys it has."""
+    federation = Federation(count=6, adversary="semi_honest")
+    say(federation, 5, 4)
+    secure = federation.secure()
+    for gone, out, clients in [
+        ({5}, set(), 5),
+        ({4}, {node_of(5)}, 4),  # the one before it has made this round's keys
+        ({4}, set(), 5),
+        (set(), {node_of(4)}, 5),  # back, too late
+    ]:
+        federation.grid.disconnected = gone
+        result = fedavg().start(secure, initial_arrays(), num_rounds=1, timeout=0.05)
+        assert set(secure.reports[-1].dropouts) == out
+        assert_close(result.arrays, expected(initial_arrays(), range(clients)))
+
+
+def test_a_client_without_a_pinned_key_takes_no_part() -> None:
+    federation = Federation()
+    secure = federation.secure()
+    federation.known[9] = Identity.generate()
+    say(federation, 4, 9)
+    result = fedavg().start(secure, initial_arrays(), num_rounds=1, timeout=0.05)
+    assert "no pinned verify key" in secure.reports[0].dropouts[node_of(4)]
+    assert_close(result.arrays, expected(initial_arrays(), range(4)))
 
 
 def test_every_wait_has_a_deadline() -> None:
