@@ -121,7 +121,7 @@ def test_a_round_that_fails_with_its_sum_in_hand_is_accounted(
         with pytest.raises(OSError, match="lost"):
             federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
     else:
-        monkeypatch.setattr("fedsecure.protocols.masking.server.decode", fails)
+        monkeypatch.setattr("fedsecure.protocols.results.decode", fails)
         federation.run(privacy=MUCH, weighted_by=None, accountant=budget)
         assert federation.grid.secure.reports[0].failure == "no honest sum"
     assert sum(budget.ledger.values()) == 1
