@@ -68,7 +68,9 @@ def has_avx512() -> bool:
 
 # On other processors, test programs have these kernels in software (tests/emulated), which is
 # written in AVX2.
-EMULATED = X86_64 and os.name == "posix" and "avx2" in _core.available_kernels() and not has_avx512()
+EMULATED = (
+    X86_64 and os.name == "posix" and "avx2" in _core.available_kernels() and not has_avx512()
+)
 # The kernel sets that test programs have.
 KERNEL_SETS = list(dict.fromkeys(["vaes512"] * EMULATED + _core.available_kernels()))
 
@@ -136,6 +138,11 @@ def compile_object(source: Path, folder: Path, *flags: str, emulated: bool = EMU
     options += [*kernel_flags(source, emulated=emulated), *flags]
     subprocess.run([*COMPILER, *options, "-c", source, "-o", target], check=True)
     return target
+
+
+def compile_program(source: Path, program: Path, *flags: str) -> None:
+    """One source file that needs no others to a program."""
+    subprocess.run([*COMPILER, "-std=c++17", *flags, source, "-o", program], check=True)
 
 
 @cache

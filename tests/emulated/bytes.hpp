@@ -1,5 +1,9 @@
 // Part of the emulation (immintrin.h): bytes and elements that change their places or widths, and
 // AES.
+#pragma once
+
+#include "integers.hpp"
+#include "registers.hpp"
 
 // Within 128-bit parts.
 EMULATED_BY_HALVES(_mm512_shuffle_epi8, __m512i, _mm256_shuffle_epi8)
@@ -11,7 +15,8 @@ EMULATED_BY_HALVES(_mm512_unpackhi_epi64, __m512i, _mm256_unpackhi_epi64)
 EMULATED __m512i _mm512_bsrli_epi128(__m512i a, int bytes) {
   const int wanted = bytes & 0xFF;
   const __m128i places = _mm_set_epi8(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m128i from = _mm_add_epi8(places, _mm_set1_epi8(static_cast<char>(wanted > 15 ? 16 : wanted)));
+  const __m128i from =
+      _mm_add_epi8(places, _mm_set1_epi8(static_cast<char>(wanted > 15 ? 16 : wanted)));
   const __m128i beyond = _mm_cmpgt_epi8(from, _mm_set1_epi8(15));  // a top bit gives zero
   return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(_mm_or_si128(from, beyond)));
 }
@@ -86,7 +91,8 @@ EMULATED __m256i multishift(__m256i control, __m256i a) {
   for (int at = 0; at < 64; at += 8) {
     const __m256i start = _mm256_and_si256(_mm256_srli_epi64(control, at), _mm256_set1_epi64x(63));
     const __m256i rest = _mm256_sub_epi64(_mm256_set1_epi64x(64), start);  // of 64 gives zero
-    const __m256i rotated = _mm256_or_si256(_mm256_srlv_epi64(a, start), _mm256_sllv_epi64(a, rest));
+    const __m256i rotated =
+        _mm256_or_si256(_mm256_srlv_epi64(a, start), _mm256_sllv_epi64(a, rest));
     const __m256i byte = _mm256_and_si256(rotated, _mm256_set1_epi64x(0xFF));
     result = _mm256_or_si256(result, _mm256_slli_epi64(byte, at));
   }
@@ -110,8 +116,8 @@ EMULATED __m256i _mm512_cvtepi64_epi32(__m512i a) {
                             _mm256_permutevar8x32_epi32(a.high, even), 0xF0);
 }
 EMULATED __m256i _mm512_cvtepi32_epi16(__m512i a) {
-  const __m512i low = _mm512_broadcast_i32x4(
-      _mm_set_epi8(13, 12, 9, 8, 5, 4, 1, 0, 13, 12, 9, 8, 5, 4, 1, 0));
+  const __m512i low =
+      _mm512_broadcast_i32x4(_mm_set_epi8(13, 12, 9, 8, 5, 4, 1, 0, 13, 12, 9, 8, 5, 4, 1, 0));
   const __m512i twice = _mm512_shuffle_epi8(a, low);  // the same 8 bytes in both halves of a part
   const __m256i parts_0_2_1_3 = _mm256_blend_epi32(twice.low, twice.high, 0xCC);
   return _mm256_permute4x64_epi64(parts_0_2_1_3, 0xD8);

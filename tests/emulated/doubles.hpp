@@ -1,4 +1,7 @@
 // Part of the emulation (immintrin.h): arithmetic on doubles, and conversions.
+#pragma once
+
+#include "registers.hpp"
 
 EMULATED_BY_HALVES(_mm512_add_pd, __m512d, _mm256_add_pd)
 EMULATED_BY_HALVES(_mm512_sub_pd, __m512d, _mm256_sub_pd)
@@ -70,6 +73,6 @@ EMULATED __m512i _mm512_cvttpd_epi64(__m512d a) {
   return {emulated::truncated(a.low), emulated::truncated(a.high)};
 }
 EMULATED __m512i _mm512_cvt_roundpd_epi64(__m512d a, int rounding) {
-  return _mm512_cvttpd_epi64({emulated::rounded(a.low, rounding),
-                              emulated::rounded(a.high, rounding)});
+  return _mm512_cvttpd_epi64(
+      {emulated::rounded(a.low, rounding), emulated::rounded(a.high, rounding)});
 }

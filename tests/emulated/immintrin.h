@@ -20,15 +20,15 @@
 // that would declare the real intrinsics, too.
 #define _IMMINTRIN_H_INCLUDED  // as GCC's says that it has been
 #define __IMMINTRIN_H          // and clang's
+// clang-format off
 #include <avxintrin.h>
-
 #include <avx2intrin.h>
+// clang-format on
 
 #define EMULATED static inline __attribute__((always_inline))
 
 using __mmask8 = unsigned char;
 using __mmask16 = unsigned short;
-using __mmask32 = unsigned int;
 using __mmask64 = unsigned long long;
 
 struct alignas(64) __m512i {
@@ -42,27 +42,24 @@ struct alignas(64) __m512d {
 };
 
 // One instruction of AVX2 on either half.
-#define EMULATED_BY_HALVES(name, Register, half)            \
-  EMULATED Register name(Register a, Register b) {          \
-    return {half(a.low, b.low), half(a.high, b.high)};      \
+#define EMULATED_BY_HALVES(name, Register, half)       \
+  EMULATED Register name(Register a, Register b) {     \
+    return {half(a.low, b.low), half(a.high, b.high)}; \
   }
-#define EMULATED_COUNTED(name, half)                        \
-  EMULATED __m512i name(__m512i a, __m128i count) {         \
-    return {half(a.low, count), half(a.high, count)};       \
+#define EMULATED_COUNTED(name, half)                  \
+  EMULATED __m512i name(__m512i a, __m128i count) {   \
+    return {half(a.low, count), half(a.high, count)}; \
   }
 // From instructions that give comparisons as all ones or zero: the elements' sign bits.
-#define EMULATED_COMPARISON(name, Mask, bits_of, half)                          \
-  EMULATED Mask name(__m512i a, __m512i b) {                                    \
-    return emulated::bits_of({half(a.low, b.low), half(a.high, b.high)});       \
+#define EMULATED_COMPARISON(name, Mask, bits_of, half)                    \
+  EMULATED Mask name(__m512i a, __m512i b) {                              \
+    return emulated::bits_of({half(a.low, b.low), half(a.high, b.high)}); \
   }
 
-#include "registers.hpp"
-
-#include "integers.hpp"
-
 #include "bytes.hpp"
-
 #include "doubles.hpp"
+#include "integers.hpp"
+#include "registers.hpp"
 
 #undef EMULATED_BY_HALVES
 #undef EMULATED_COUNTED

@@ -1,4 +1,7 @@
 // Part of the emulation (immintrin.h): arithmetic, comparisons and shifts of integers.
+#pragma once
+
+#include "registers.hpp"
 
 EMULATED_BY_HALVES(_mm512_add_epi16, __m512i, _mm256_add_epi16)
 EMULATED_BY_HALVES(_mm512_add_epi32, __m512i, _mm256_add_epi32)

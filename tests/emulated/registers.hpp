@@ -1,4 +1,5 @@
 // Part of the emulation (immintrin.h): registers and masks, made, moved and taken apart.
+#pragma once
 
 namespace emulated {
 
@@ -48,8 +49,8 @@ EMULATED __m512i elements_32(__mmask16 mask) {
 }
 
 EMULATED __m256i bytes_of(unsigned mask) {
-  const __m256i byte = _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202,
-                                         0x0101010101010101, 0);
+  const __m256i byte =
+      _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201));
   const __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(mask)), byte);
   return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
@@ -61,9 +62,7 @@ EMULATED __m512i elements_8(__mmask64 mask) {
 
 }  // namespace emulated
 
-EMULATED __m512i _mm512_setzero_si512() {
-  return {_mm256_setzero_si256(), _mm256_setzero_si256()};
-}
+EMULATED __m512i _mm512_setzero_si512() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 EMULATED __m512i _mm512_set1_epi8(char x) { return {_mm256_set1_epi8(x), _mm256_set1_epi8(x)}; }
 EMULATED __m512i _mm512_set1_epi16(short x) { return {_mm256_set1_epi16(x), _mm256_set1_epi16(x)}; }
 EMULATED __m512i _mm512_set1_epi32(int x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
@@ -160,6 +159,6 @@ EMULATED __m512i _mm512_mask_blend_epi64(__mmask8 mask, __m512i a, __m512i b) {
   return emulated::select(emulated::elements_64(mask), b, a);
 }
 EMULATED __m512d _mm512_maskz_mov_pd(__mmask8 mask, __m512d a) {
-  return _mm512_castsi512_pd(_mm512_mask_blend_epi64(mask, _mm512_setzero_si512(),
-                                                     _mm512_castpd_si512(a)));
+  return _mm512_castsi512_pd(
+      _mm512_mask_blend_epi64(mask, _mm512_setzero_si512(), _mm512_castpd_si512(a)));
 }
