@@ -49,7 +49,14 @@ X86_TIERS = {
 }
 WITH_AVX512 = {"vaes512", "ifma"}
 # What test programs are made of need not be optimised far: that is most of the time to compile it.
-IN_SOFTWARE = ["-maes", "-mavx2", "-Wno-psabi", "-O1", f"-I{ROOT / 'tests' / 'emulated'}"]
+IN_SOFTWARE = [
+    "-maes",
+    "-mavx2",
+    "-mpopcnt",
+    "-Wno-psabi",
+    "-O1",
+    f"-I{ROOT / 'tests' / 'emulated'}",
+]
 ARM_TIERS = {"armv8": ["-march=armv8-a+crypto"]}
 OPTIONAL = {"VAES256", "VAES512", "IFMA"}
 X86_64 = platform.machine() in ("x86_64", "AMD64")

@@ -7,7 +7,8 @@
 // Nothing but masks of memory and immediate operands decides a branch or an address, so that
 // valgrind can see whether the kernels' secrets do. Exceptions of floating point are not modelled.
 //
-// Compiled with -maes and -mavx2. All functions are inlined: the kernel files export nothing.
+// Compiled with -maes, -mavx2 and -mpopcnt. All functions are inlined: kernel files may not export
+// them.
 #pragma once
 
 #include <smmintrin.h>
