@@ -370,6 +370,7 @@ int main(int argc, char** argv) {
   const std::string mode = argv[1];
   if (argc == 5) prg = static_cast<Prg>(std::atoi(argv[4]));
   fill();
+  select_kernels("portable");  // the best ones may be emulated, and take long
   fill_key();
   if (mode == "control") {
     mark_secrets();

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core import native
-from fedsecure import _core
 
 if TYPE_CHECKING:
     import subprocess
@@ -38,7 +37,7 @@ def stream(program: Path, name: str, prg: int, seed: str, offset: int, size: int
     return bytes.fromhex(result.stdout)[skip : skip + size]
 
 
-@pytest.mark.parametrize("name", _core.available_kernels())
+@pytest.mark.parametrize("name", native.KERNEL_SETS)
 @pytest.mark.parametrize(("prg", "cipher"), [(1, "aes128"), (2, "aes256")])
 def test_sp_800_38a_f_5(kernel_check: Path, name: str, prg: int, cipher: str) -> None:
     case = json.loads((VECTORS / f"{cipher}_ctr_sp800_38a.json").read_text())
@@ -48,7 +47,7 @@ def test_sp_800_38a_f_5(kernel_check: Path, name: str, prg: int, cipher: str) ->
     assert bytes(a ^ b for a, b in zip(mask, plaintext, strict=True)).hex() == case["ciphertext"]
 
 
-@pytest.mark.parametrize("name", _core.available_kernels())
+@pytest.mark.parametrize("name", native.KERNEL_SETS)
 def test_rfc_8439(kernel_check: Path, name: str) -> None:
     for case in json.loads((VECTORS / "chacha20_rfc8439.json").read_text())["cases"]:
         nonce = bytes.fromhex(case["nonce"])
@@ -58,17 +57,26 @@ def test_rfc_8439(kernel_check: Path, name: str) -> None:
         assert stream(kernel_check, name, 3, seed, 64 * block, len(wanted)) == wanted
 
 
-@pytest.fixture(scope="module", params=["fixed_point", "pack"])
+# Programs that compare a kernel set with the portable one, and what they need besides kernels.
+COMPARISONS = {
+    "fixed_point_check": [],
+    "pack_check": [],
+    "tiers_check": ["masks", "parallel", "prg", "secret"],
+}
+
+
+@pytest.fixture(scope="module", params=COMPARISONS)
 def comparison(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if request.param == "pack" and os.name != "posix":
+    check = request.param
+    if check == "pack_check" and os.name != "posix":
         pytest.skip("fences arrays with POSIX calls")
-    check = f"{request.param}_check"
-    sources = [*native.kernel_sources(), native.SOURCES / "dispatch.cpp"]
+    parts = ["dispatch", *COMPARISONS[check]]
+    sources = [*native.kernel_sources(), *(native.SOURCES / f"{part}.cpp" for part in parts)]
     sources.append(Path(__file__).parent / f"{check}.cpp")
     return native.link(tmp_path_factory.mktemp("kernels") / check, sources)
 
 
-@pytest.mark.parametrize("name", _core.available_kernels())
+@pytest.mark.parametrize("name", native.KERNEL_SETS)
 def test_bits_are_those_of_the_portable_kernels(comparison: Path, name: str) -> None:
     result = native.run(comparison, name)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -86,8 +94,8 @@ def kernel_folder(tmp_path: Path) -> Path:
 
 def test_kernel_files_export_their_table_only(tmp_path: Path) -> None:
     folder = kernel_folder(tmp_path)
-    for source in native.kernel_sources():
-        native.compile_object(source, folder)
+    for source in native.kernel_sources(emulated=False):
+        native.compile_object(source, folder, emulated=False)
     result = guard(tmp_path)
     assert result.returncode == 0, result.stdout
 

@@ -147,7 +147,11 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Table]:
     return table
 
 
-@pytest.fixture(params=TIERS)
+def shown(tier: str) -> str:
+    return f"{tier}, emulated" if native.EMULATED and tier in native.WITH_AVX512 else tier
+
+
+@pytest.fixture(params=TIERS, ids=shown)
 def tier(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -1,6 +1,6 @@
 // Compares the generators of one kernel set with the portable ones, byte for byte: all ciphers, key
-// streams and masks in all lanes, at starts and sizes around every border there is. For sets that
-// the extension here cannot run, but an emulator can.
+// streams and masks in all lanes, at starts and sizes around every border there is. Also for sets
+// that the extension here cannot run, but an emulator or a program with emulated intrinsics can.
 //
 // Usage: tiers_check TIER; exit 0 if all is equal, 77 if there is no such tier.
 
