@@ -19,6 +19,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client_pass.hpp"
@@ -72,8 +73,9 @@ std::uint8_t ciphertexts[kNumbers][2 * kKeyBytes];
 
 void fill() {
   for (std::size_t i = 0; i < sizeof seeds; ++i) seeds[i] = static_cast<std::uint8_t>(i * 37 + 11);
-  for (std::size_t i = 0; i < sizeof secrets; ++i)
-    secrets[0][i] = static_cast<std::uint8_t>(i * 91 + 5);
+  std::uint8_t next = 5;
+  for (auto& secret : secrets)
+    for (auto& byte : secret) byte = std::exchange(next, static_cast<std::uint8_t>(next + 91));
   for (std::size_t i = 0; i < kCount; ++i) {
     floats[i] = static_cast<double>(i) / 77.0 - 9.0;
     halves[i] = {static_cast<std::uint16_t>(i)};
