@@ -60,8 +60,9 @@ def masks(rows: Rows, _results: Results) -> Figure | None:
     colors = [OURS if name in ours else OTHERS[0] for name in names]
     axes.barh(names, [bars[name] for name in names], color=colors)
     for at, name in enumerate(names):
-        axes.text(bars[name] * 1.04, at, f"{bars[name]:.3f}", va="center", fontsize=9)
         bound = rows.get(f"AES port bound: {name}")
+        end = bars[name] if bound is None else max(bars[name], bound["value"])
+        axes.text(end * 1.04, at, f"{bars[name]:.3f}", va="center", fontsize=9)
         if bound is not None:
             label = "bound: AES instructions alone" if "bound" not in axes.get_label() else None
             axes.plot([bound["value"]] * 2, [at - 0.42, at + 0.42], color=BOUND, lw=2, label=label)
