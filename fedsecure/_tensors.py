@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.floating[Any]]
 
 FLOAT_DTYPES = ("float16", "float32", "float64")
+
+# What frameworks raise for values that numpy cannot have: sparse, deferred, of an own dtype.
+UNREADABLE = (AttributeError, RuntimeError, TypeError, ValueError)
 KINDS = ("numpy", "float", "torch", "jax", "tensorflow")
 
 # Module and class names: the classes are looked up in the loaded module when a leaf is met.
@@ -94,7 +97,7 @@ def flat_view(tensor: Tensor) -> FloatArray:
     """
     try:
         array = tensor.read()
-    except (AttributeError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise EncodingError(
             f"is a {tensor.kind} tensor whose values cannot be read "
             f"({type(error).__name__}); pass a dense, computed tensor or a numpy array"

@@ -138,7 +138,7 @@ def _read(name: str, value: Any) -> Any:
         raise EncodingError(f"{name!r} is of type {type(value).__name__}, not an array")
     try:
         return tensor.read()
-    except (AttributeError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+    except _tensors.UNREADABLE as error:
         raise EncodingError(
             f"{name!r} is a {tensor.dtype} tensor that numpy cannot read ({type(error).__name__}); "
             "convert it to float32"
