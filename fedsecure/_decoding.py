@@ -48,7 +48,7 @@ def decode_sum(
     """Returns the mean held by the sum of the contributors' vectors.
 
     Elements are taken as the integers of least magnitude modulo 2**modulus_bits and divided by the
-    sum of weights (or n * 2**bits); see the module's docstring for the error. What no set of honest
+    sum of weights (or n * 2**bits); `fedsecure.encoding` has the error. What no set of honest
     clients can send is refused: a weight sum outside [n steps, n * max_weight], a mean beyond clip
     plus its rounding, a count above n * size. A forged input inside these limits is not detectable.
 
@@ -88,7 +88,16 @@ def decode_sum(
 
 
 def check_sum(total: RingArray, layout: RingLayout, dtype: npt.DTypeLike) -> None:
-    """Raises `LocalProtocolError` unless a sum is one of this layout, to be decoded to floats."""
+    """Refuses what is no sum of this layout, or nothing that it can be decoded to.
+
+    Args:
+        total: layout.dtype, shape (layout.length,).
+        layout: The session's ring vectors.
+        dtype: float32 or float64.
+
+    Raises:
+        LocalProtocolError: One of them is something else.
+    """
     if total.shape != (layout.length,) or total.dtype != layout.dtype:
         raise LocalProtocolError(
             f"the sum is {total.dtype} of shape {total.shape}; this session's is {layout.dtype} of "
